@@ -1,0 +1,2 @@
+# @summary Ceph keys by entity. Corral's lookup_options make them Sensitive.
+type Corral::Keys = Variant[Hash[String[1], Any], Sensitive[Hash[String[1], Any]]]
