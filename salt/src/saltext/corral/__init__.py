@@ -1,0 +1,1 @@
+"""The Salt extension of Corral: an external pillar and master tops."""

@@ -1,0 +1,1 @@
+"""External pillars, found by Salt through the entry point."""

@@ -1,0 +1,1 @@
+"""Master tops, found by Salt through the entry point."""
