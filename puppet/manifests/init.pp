@@ -29,7 +29,7 @@ class corral (
   Variant[Hash[String, Any], Array]   $interfaces = {},
   Pattern[/\A\/[^\0]+\z/]             $config_dir = '/etc/corral',
 ) {
-  if $node != $trusted['certname'] {
+  if $trusted['certname'] =~ String[1] and $node != $trusted['certname'] {
     fail("corral: the data is for the node ${node}, not for ${trusted['certname']}")
   }
   # Set by the ENC; Hiera without the ENC has nothing to compare with.

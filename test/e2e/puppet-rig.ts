@@ -1,0 +1,301 @@
+/** A puppetserver and its agents in a folder of their own, beside whatever the machine has. */
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const JAR = '/usr/share/puppetserver/puppetserver.jar';
+const SERVER_ETC = '/etc/puppet/puppetserver';
+export const MODULE = resolve(import.meta.dirname, '../../puppet');
+
+/** Why these tests cannot run here; undefined when they can. */
+export function whyNoPuppetserver(): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root';
+  if (!existsSync(JAR) || !existsSync(SERVER_ETC)) return 'puppetserver is not installed (test/e2e/install.sh installs it)';
+  return whyNoPuppet();
+}
+
+export function whyNoPuppet(): string | undefined {
+  const found = spawnSync('puppet', ['--version']).status === 0 && spawnSync('ruby', ['--version']).status === 0;
+  return found ? undefined : 'puppet-agent is not installed (test/e2e/install.sh installs it)';
+}
+
+export interface Ran {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+  /** Both, as a person would see them, without colours. */
+  output: string;
+  ms: number;
+}
+
+/** Run a program to its end, without blocking the servers that this process runs for it. */
+export async function run(command: string, args: string[], env: Record<string, string> = {}): Promise<Ran> {
+  const started = performance.now();
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => ((stdout += text), (output += text)));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => ((stderr += text), (output += text)));
+  const status = await new Promise<number | null>((done, failed) => {
+    child.on('error', failed);
+    child.on('close', done);
+  });
+  // oxlint-disable-next-line no-control-regex
+  const plain = (text: string): string => text.replaceAll(/\u001B\[[0-9;]*m/g, '');
+  return { status, stdout: plain(stdout), stderr: plain(stderr), output: plain(output), ms: performance.now() - started };
+}
+
+export interface ClientSettings {
+  url: string;
+  token?: string;
+  caFile?: string | undefined;
+  certFile?: string | undefined;
+  keyFile?: string | undefined;
+  timeout?: number;
+  maxAge?: number;
+}
+
+/** A folder with a client.yaml, its token and its cache. */
+export class ClientFolder {
+  readonly path: string;
+  readonly config: string;
+  readonly cache: string;
+  readonly log: string;
+
+  constructor(path: string) {
+    this.path = path;
+    this.config = join(path, 'client.yaml');
+    this.cache = join(path, 'cache');
+    this.log = join(path, 'enc.log');
+    mkdirSync(this.cache, { recursive: true });
+  }
+
+  write(settings: ClientSettings): void {
+    const token = join(this.path, 'token');
+    writeFileSync(token, `${settings.token ?? ''}\n`, { mode: 0o600 });
+    // Copies, because puppetserver's user may not look into the folder of the originals.
+    const own = (name: string, file: string | undefined): string | null => {
+      if (file === undefined) return null;
+      copyFileSync(file, join(this.path, name));
+      return join(this.path, name);
+    };
+    const values = {
+      url: settings.url,
+      token_file: settings.token === undefined ? null : token,
+      ca_file: own('ca.pem', settings.caFile),
+      cert_file: own('client.pem', settings.certFile),
+      key_file: own('client.key', settings.keyFile),
+      cache_dir: this.cache,
+      timeout: settings.timeout ?? 5,
+      max_age: settings.maxAge ?? 86_400,
+      log: this.log,
+    };
+    // JSON is YAML.
+    writeFileSync(this.config, JSON.stringify(values), { mode: 0o600 });
+  }
+
+  cacheFile(certname: string): string {
+    return join(this.cache, `${certname}.json`);
+  }
+
+  clearCache(): void {
+    rmSync(this.cache, { recursive: true, force: true });
+    mkdirSync(this.cache);
+  }
+
+  /** Make the copy of a node look as if the server had confirmed it so long ago. */
+  ageCache(certname: string, seconds: number): void {
+    const file = this.cacheFile(certname);
+    const text = readFileSync(file, 'utf8');
+    const end = text.indexOf('\n');
+    const about = { ...JSON.parse(text.slice(0, end)), confirmed: Date.now() / 1000 - seconds };
+    writeFileSync(file, JSON.stringify(about) + text.slice(end));
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+export function temporaryFolder(name: string): string {
+  const folder = mkdtempSync(join(tmpdir(), `corral-${name}-`));
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+/**
+ * Lay out a code folder with the module, the module's own example of hiera.yaml, and data that sends
+ * what the classes write to `target`.
+ */
+export function writeEnvironment(code: string, configFile: string, target: string): string {
+  const environment = join(code, 'environments/production');
+  mkdirSync(join(environment, 'modules'), { recursive: true });
+  mkdirSync(join(environment, 'manifests'));
+  mkdirSync(join(environment, 'data'));
+  cpSync(MODULE, join(environment, 'modules/corral'), { recursive: true });
+  const example = readFileSync(join(MODULE, 'examples/hiera.yaml'), 'utf8');
+  writeFileSync(
+    join(environment, 'hiera.yaml'),
+    // The example with its commented option, set to this configuration.
+    example.replace('# options:', 'options:').replace(/#( +)config: \S+/, ` $1config: ${configFile}`),
+  );
+  writeFileSync(join(environment, 'manifests/site.pp'), 'node default { }\n');
+  writeFileSync(join(environment, 'data/common.yaml'), `corral::config_dir: ${target}\n`);
+  return environment;
+}
+
+export class Puppetserver {
+  readonly folder = temporaryFolder('puppet');
+  readonly client: ClientFolder;
+  readonly target = join(this.folder, 'target');
+  readonly port: number;
+  startMs = 0;
+  log = '';
+  #process: ChildProcess | undefined;
+
+  private constructor(port: number) {
+    this.port = port;
+    this.client = new ClientFolder(join(this.folder, 'client'));
+  }
+
+  /** Start one as the user puppet and wait until it compiles; takes about 70 s on two cores. */
+  static async start(): Promise<Puppetserver> {
+    const server = new Puppetserver(await freePort());
+    try {
+      server.#layOut();
+      await server.#launch();
+      return server;
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+  }
+
+  #layOut(): void {
+    const at = (...names: string[]): string => join(this.folder, ...names);
+    for (const name of ['conf', 'code', 'var', 'run', 'log', 'conf.d', 'ssl']) mkdirSync(at(name));
+    cpSync(join(SERVER_ETC, 'services.d'), at('services.d'), { recursive: true });
+    for (const name of ['auth.conf', 'ca.conf', 'metrics.conf', 'web-routes.conf']) {
+      cpSync(join(SERVER_ETC, 'conf.d', name), at('conf.d', name));
+    }
+    writeEnvironment(at('code'), this.client.config, this.target);
+    const enc = at('code/environments/production/modules/corral/files/corral-enc');
+    // The example's line, with this folder's paths: what people copy is what is tested.
+    const example = readFileSync(join(MODULE, 'examples/puppet.conf'), 'utf8').split('[agent]')[0]!;
+    const section = example.replace(
+      /^external_nodes = (\S+) \S+(.*)$/m,
+      (_, ruby: string, options: string) => `external_nodes = ${ruby} ${enc} --config ${this.client.config}${options}`,
+    );
+    writeFileSync(
+      at('conf/puppet.conf'),
+      `[main]\nssldir = ${at('ssl')}\ncadir = ${at('ssl/ca')}\n${section}\n` +
+        'certname = puppetserver.example.net\ndns_alt_names = localhost\nautosign = true\n' +
+        `environmentpath = ${at('code/environments')}\nreports = log\n`,
+    );
+    writeFileSync(
+      at('conf.d/puppetserver.conf'),
+      `jruby-puppet: {
+  ruby-load-path: [/usr/lib/puppetserver/ruby/vendor_ruby]
+  gem-home: ${at('var/jruby-gems')}
+  gem-path: [\${jruby-puppet.gem-home}, "/usr/lib/puppetserver/vendored-jruby-gems"]
+  server-conf-dir: ${at('conf')}
+  server-code-dir: ${at('code')}
+  server-var-dir: ${at('var')}
+  server-run-dir: ${at('run')}
+  server-log-dir: ${at('log')}
+  max-active-instances: 1
+}
+`,
+    );
+    writeFileSync(
+      at('conf.d/webserver.conf'),
+      `webserver: { client-auth: want, ssl-host: 127.0.0.1, ssl-port: ${this.port} }\n`,
+    );
+    writeFileSync(at('conf.d/global.conf'), `global: { logging-config: ${at('logback.xml')} }\n`);
+    writeFileSync(
+      at('logback.xml'),
+      `<configuration>
+  <appender name="STDOUT" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d %-5p [%c{2}] %m%n</pattern></encoder>
+  </appender>
+  <logger name="org.eclipse.jetty" level="WARN"/>
+  <root level="info"><appender-ref ref="STDOUT"/></root>
+</configuration>
+`,
+    );
+    execFileSync('chown', ['-R', 'puppet:puppet', this.folder]);
+  }
+
+  async #launch(): Promise<void> {
+    const started = performance.now();
+    const java = ['-Xms256m', '-Xmx768m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+    java.push('-Djruby.logger.class=com.puppetlabs.jruby_utils.jruby.Slf4jLogger');
+    java.push('-Djruby.lib=/usr/share/jruby/lib', '-jar', JAR);
+    java.push('--config', join(this.folder, 'conf.d'), '--bootstrap-config', join(this.folder, 'services.d'));
+    // setpriv execs java, so that the process is java itself and can be ended by its id.
+    const child = spawn('setpriv', ['--reuid=puppet', '--regid=puppet', '--init-groups', 'java', ...java], {
+      cwd: this.folder,
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: join(this.folder, 'var'), LANG: 'C' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#process = child;
+    let ended: string | undefined;
+    child.on('exit', (code, signal) => (ended = `puppetserver ended early (${code ?? signal})`));
+    child.on('error', (error) => (ended = String(error)));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => (this.log += text));
+    }
+    while (!this.log.includes('Puppet Server has successfully started')) {
+      if (ended !== undefined) throw new Error(`${ended}:\n${this.log.slice(-4000)}`);
+      if (performance.now() - started > 300_000) throw new Error(`puppetserver did not start:\n${this.log.slice(-4000)}`);
+      await sleep(200);
+    }
+    this.startMs = performance.now() - started;
+  }
+
+  /** One run of `puppet agent -t` as this node. Status 0: nothing to do, 2: changed, others: failed. */
+  agent(certname: string, ...more: string[]): Promise<Ran> {
+    const home = join(this.folder, 'agents', certname);
+    mkdirSync(home, { recursive: true });
+    return run('puppet', [
+      'agent',
+      '--test',
+      '--color=false',
+      ...['--certname', certname, '--server', 'localhost', '--serverport', String(this.port)],
+      ...['--confdir', join(home, 'conf'), '--vardir', join(home, 'var'), '--rundir', join(home, 'run')],
+      ...['--logdir', join(home, 'log'), '--ssldir', join(home, 'ssl'), '--statedir', join(home, 'state')],
+      ...['--publicdir', join(home, 'public'), '--no-report'],
+      ...more,
+    ]);
+  }
+
+  /** Give the client's folder to puppetserver's user again after the test wrote into it. */
+  configure(settings: ClientSettings): void {
+    this.client.write(settings);
+    this.chown();
+  }
+
+  chown(): void {
+    execFileSync('chown', ['-R', 'puppet:puppet', this.client.path]);
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#process;
+    if (child && child.exitCode === null && child.signalCode === null) {
+      const ended = new Promise((done) => child.once('exit', done));
+      child.kill('SIGTERM');
+      const killer = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      await ended;
+      clearTimeout(killer);
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
