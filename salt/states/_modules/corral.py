@@ -39,7 +39,7 @@ def document() -> dict:
         _fail("the pillar has errors: " + "; ".join(str(error) for error in errors))
     corral = __pillar__.get("corral")
     if not isinstance(corral, dict):
-        _fail("the pillar has no 'corral'; is ext_pillar 'corral' set up on the Salt master?")
+        _fail("the pillar has no 'corral': set up ext_pillar 'corral' on the Salt master")
     if corral.get("node") != __opts__["id"]:
         _fail(f"the pillar is for {corral.get('node')!r}")
     roles = corral.get("roles")

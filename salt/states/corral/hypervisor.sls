@@ -7,6 +7,8 @@ Files that the document does not name are left alone; `ensure: absent` removes t
 
 def run() -> dict:
     """Return the states; raise, and so fail the run, without a good pillar."""
+    if "corral.document" not in __salt__:
+        raise KeyError("Corral: this minion has no module 'corral'; run saltutil.sync_all first")
     domains = __salt__["corral.section"]("hypervisor").get("domains", {})
     folder = __salt__["corral.directory"]() + "/domains"
     states = {

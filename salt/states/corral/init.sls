@@ -9,14 +9,12 @@ import json
 
 def run() -> dict:
     """Return the states; raise, and so fail the run, without a good pillar."""
+    if "corral.document" not in __salt__:
+        raise KeyError("Corral: this minion has no module 'corral'; run saltutil.sync_all first")
     document = __salt__["corral.document"]()
     directory = __salt__["corral.directory"]()
     states = __salt__["corral.states"]()
-    applied = {
-        "node": document["node"],
-        "version": document["document"],
-        "roles": list(document["roles"]),
-    }
+    applied = {key: document.get(key) for key in ("document", "node", "roles", "site")}
     requisites = [{"sls": state} for state in states]
     return {
         "include": states,

@@ -36,10 +36,13 @@ class Settings:
     timeout: float = 5.0
     #: Seconds since Corral last confirmed a copy, after which it is no longer served.
     max_age: float = 86400.0
+    #: Where the Puppet client logs; Salt has a log of its own, and does not look at this.
+    log: str = "syslog"
 
 
 _KEYS = tuple(field.name for field in fields(Settings))
 _NUMBERS = ("timeout", "max_age")
+_PATHS = ("token_file", "ca_file", "cert_file", "key_file", "cache_dir")
 
 
 def load(master: object = None, inline: object = None) -> Settings:
@@ -102,6 +105,8 @@ def _settings(values: dict) -> Settings:
                 raise ConfigError(f"{key}: must be a number of seconds, not {value!r}")
         elif not isinstance(value, str) or not value:
             raise ConfigError(f"{key}: must be text, not {value!r}")
+        elif key in _PATHS and not value.startswith("/"):
+            raise ConfigError(f"{key}: must be an absolute path, not {value!r}")
     if "url" not in values:
         raise ConfigError(f"url: is not set, neither in {DEFAULT_FILE} nor in the configuration")
     settings = Settings(**values)

@@ -6,6 +6,8 @@ import json
 
 def run() -> dict:
     """Return the states; raise, and so fail the run, without a good pillar."""
+    if "corral.document" not in __salt__:
+        raise KeyError("Corral: this minion has no module 'corral'; run saltutil.sync_all first")
     section = __salt__["corral.section"]("ceph", "client")
     directory = __salt__["corral.directory"]()
     contents = json.dumps(section, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
