@@ -113,6 +113,16 @@ describe.skipIf(reason !== undefined)('salt-master and salt-minion', () => {
     expect(refusal).toContain("does not know the role 'gateway'");
   }, TIMEOUT);
 
+  test('force=True does not get the states past a pillar that failed', async () => {
+    await server.setMode('410');
+    rmSync(rig.target(MINION), { recursive: true, force: true });
+    const { ok, refusal } = await run('corral', 'force=True');
+    await server.reset();
+    expect(ok).toBe(false);
+    expect(refusal).toMatch(/Corral: the pillar has errors: .*Corral answered 410/);
+    expect(filesOf(rig.target(MINION))).toEqual({});
+  }, TIMEOUT);
+
   test('without any pillar the states fail rather than do nothing', async () => {
     const roots = JSON.stringify({ base: [rig.stateTree] });
     writeFileSync(join(rig.folder, MINION, 'etc', 'minion'), JSON.stringify({ id: MINION, root_dir: join(rig.folder, 'alone'), file_client: 'local', file_roots: JSON.parse(roots) }));
