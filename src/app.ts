@@ -1,0 +1,219 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import { Hono } from 'hono';
+import { deleteCookie, setCookie } from 'hono/cookie';
+import type { Logger } from 'pino';
+import { allow, authenticate, COOKIE, tokenOf } from './auth/identity.ts';
+import { isRetryable, toProblem } from './db/errors.ts';
+import { envelop, nodeOf, type DocumentService } from './documents/service.load.ts';
+import { toYaml } from './documents/index.ts';
+import { answer, formatOf, problemAnswer, type Env, type Services } from './http/answer.ts';
+import { apiRoutes } from './http/api.ts';
+import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
+import { openApi } from './http/openapi.ts';
+import { decodeBody, isRecord, readBody } from './kernel/codec.ts';
+import { etagOf, matches } from './kernel/etag.ts';
+import { media, negotiate } from './kernel/negotiate.ts';
+import { Problem } from './kernel/problem.ts';
+import { stylesheet } from './pages/style.ts';
+
+export interface AppOptions {
+  readonly services: Services;
+  readonly documents: DocumentService;
+  readonly log: Logger;
+}
+
+/** Paths that need no token: to see whether it lives, and to log in. */
+const OPEN = new Set(['/healthz', '/readyz', '/login', '/logout', '/style.css', '/favicon.ico']);
+
+/** The routes that are not on the bare path of documents. */
+export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
+  const app = new Hono<Env>();
+  app.use(async (context, next) => {
+    context.set('requestId', context.req.header('x-request-id')?.match(/^[\w.-]{1,64}$/)?.[0] ?? randomUUID());
+    const begun = performance.now();
+    await next();
+    context.header('X-Request-Id', context.get('requestId'));
+    if (context.get('format') === 'html') securePage(context.res.headers);
+    const identity = context.get('identity');
+    log.info({ id: context.get('requestId'), method: context.req.method, path: context.req.path, status: context.res.status, ms: Math.round((performance.now() - begun) * 10) / 10, kind: identity?.kind, token: identity?.name }, 'request');
+  });
+  app.use(async (context, next) => {
+    if (!OPEN.has(context.req.path)) {
+      const { req } = context;
+      context.set('identity', await authenticate(services.pool, tokenOf(req.header('authorization'), req.header('cookie'))));
+      if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD') refuseForeign(req.header('sec-fetch-site'), req.header('origin'), req.header('host'));
+    }
+    await next();
+  });
+  app.onError((error, context) => {
+    const seen = isRetryable(error) ? new Problem('unavailable', 'Too many changes at the same time; try again', { cause: error }) : toProblem(error, services.catalog, undefined);
+    if (seen instanceof Problem) {
+      if (seen.status >= 500) log.error({ id: context.get('requestId'), err: seen.cause }, seen.message);
+      if (seen.status === 401 && context.req.method === 'GET' && wantsPage(context.req.header('accept'))) {
+        return context.redirect(`/login?next=${encodeURIComponent(context.req.path + new URL(context.req.url).search)}`, 303);
+      }
+      return problemAnswer(context, services, seen);
+    }
+    log.error({ id: context.get('requestId'), err: error }, 'a request failed');
+    return problemAnswer(context, services, new Problem('internal', `Something failed in Corral; its log has more under request id ${context.get('requestId')}`));
+  });
+  app.notFound((context) => problemAnswer(context, services, new Problem('not-found', `There is nothing at ${context.req.path.slice(0, 200)}; /api/v1 and /docs say what there is`)));
+
+  app.get('/healthz', (context) => context.json({ status: 'ok', version: services.version }));
+  app.get('/readyz', async (context) => {
+    await services.pool.query('select 1');
+    return context.json({ status: 'ready' });
+  });
+  app.get('/style.css', (context) => {
+    const etag = etagOf(stylesheet);
+    const headers = { ETag: etag, 'Cache-Control': 'public, max-age=300' };
+    return matches(context.req.header('if-none-match'), etag) ? context.body(null, 304, headers) : context.body(stylesheet, 200, { ...headers, 'Content-Type': 'text/css; charset=utf-8' });
+  });
+  app.get('/favicon.ico', (context) => context.body(null, 204));
+  loginRoutes(app, services);
+
+  app.get('/', async (context) => {
+    const format = formatOf(context);
+    allow(context.get('identity')!, 'read');
+    const counts = await countRows(services);
+    return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () => services.pages.home({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, counts));
+  });
+  const description = (): Record<string, unknown> => openApi(services.catalog, services.version);
+  app.get('/openapi.json', (context) => answer(context, 'json', description(), () => ''));
+  app.get('/docs', (context) => {
+    context.set('format', 'html');
+    return answer(context, 'html', null, () => services.pages.docs({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, description()));
+  });
+  app.get('/documents', (context) => {
+    allow(context.get('identity')!, 'read');
+    negotiate(context.req.header('accept'), ['ndjson', 'json']);
+    const lines = documents.lines();
+    const encoder = new TextEncoder();
+    const stream = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const { done, value } = await lines.next();
+        if (done) controller.close();
+        else controller.enqueue(encoder.encode(value));
+      },
+      cancel: () => void lines.return(undefined),
+    });
+    return context.body(stream, 200, { 'Content-Type': media.ndjson, 'Cache-Control': 'private, no-cache' });
+  });
+  app.get('/:envelope{enc|hiera|pillar|tops|documents}/:name', async (context) => {
+    context.set('format', 'html');
+    const { url } = context.req;
+    const asked = parseDocumentRequest(new URL(url).pathname, 'text/html');
+    const found = await documents.find(tokenOf(context.req.header('authorization'), context.req.header('cookie')), asked.name);
+    const node = nodeOf(found, asked.name);
+    const { version, body } = await documents.load(node.id, asked.name);
+    const text = toYaml(envelop(asked.envelope, body, version, node.manager));
+    const page = (): string =>
+      services.pages.document({ catalog: services.catalog, identity: context.get('identity'), url: new URL(url) }, { envelope: asked.envelope, node: node.fqdn, version, builtAt: node.built_at, text });
+    return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
+  });
+  app.route('/', apiRoutes(services));
+  return app;
+}
+
+/** Pages carry no script and load nothing from elsewhere. */
+function securePage(headers: Headers): void {
+  headers.set('Content-Security-Policy', "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
+  headers.set('X-Content-Type-Options', 'nosniff');
+  headers.set('Referrer-Policy', 'same-origin');
+}
+
+function wantsPage(accept: string | undefined): boolean {
+  return accept?.includes('text/html') ?? false;
+}
+
+/** A write with the cookie must come from our own pages. */
+function refuseForeign(site: string | undefined, origin: string | undefined, host: string | undefined): void {
+  const foreign = site !== undefined ? site !== 'same-origin' && site !== 'none' : origin !== undefined && origin !== 'null' && URL.parse(origin)?.host !== host;
+  if (foreign) throw new Problem('forbidden', 'This request comes from the page of another site');
+}
+
+function loginRoutes(app: Hono<Env>, services: Services): void {
+  const pageOf = (url: string) => ({ catalog: services.catalog, identity: undefined, url: new URL(url) });
+  const local = (next: unknown): string => (typeof next === 'string' && /^\/(?![/\\])[\x21-\x7e]*$/.test(next) ? next : '/');
+  app.get('/login', (context) => {
+    context.set('format', 'html');
+    return answer(context, 'html', null, () => services.pages.login(pageOf(context.req.url), { next: local(context.req.query('next')) }));
+  });
+  app.post('/login', async (context) => {
+    context.set('format', 'html');
+    const form = decodeBody(await readBody(context.req.raw, 10_000), context.req.header('content-type') ?? null);
+    const token = isRecord(form) && typeof form['token'] === 'string' ? form['token'].trim() : '';
+    const next = local(isRecord(form) ? form['next'] : undefined);
+    try {
+      await authenticate(services.pool, tokenOf(`Bearer ${token}`, undefined));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      const problem = new Problem('bad-token', 'This token is not known here. Copy the whole of it, from corral_ on');
+      return context.body(services.pages.login(pageOf(context.req.url), { problem: problem.toDocument(), next }), 401, { 'Content-Type': media.html });
+    }
+    setCookie(context, COOKIE, token, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: 12 * 3600, secure: context.req.header('x-forwarded-proto') === 'https' });
+    return context.redirect(next, 303);
+  });
+  app.post('/logout', (context) => {
+    deleteCookie(context, COOKIE, { path: '/' });
+    return context.redirect('/login', 303);
+  });
+}
+
+async function countRows(services: Services): Promise<Record<string, number>> {
+  const models = services.catalog.models.filter((model) => model.resource.area !== 'Lists');
+  const { rows } = await services.pool.query<Record<string, string>>(`select ${models.map((model) => `(select count(*) from "${model.table}") as "${model.resource.noun}"`).join(', ')}`);
+  return Object.fromEntries(Object.entries(rows[0]!).map(([noun, count]) => [noun, Number(count)]));
+}
+
+/** The server: documents on the bare path, all else through the app. */
+export function createHttpServer(options: AppOptions): Server {
+  const { services, documents, log } = options;
+  const app = createApp(options);
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const serve = async (request: IncomingMessage, response: ServerResponse, url: string): Promise<void> => {
+    const begun = performance.now();
+    const id = /^[\w.-]{1,64}$/.exec(String(request.headers['x-request-id'] ?? ''))?.[0] ?? randomUUID();
+    response.setHeader('X-Request-Id', id);
+    let status = 500;
+    let name: string | undefined;
+    let version: string | undefined;
+    try {
+      if (request.method !== 'GET' && request.method !== 'HEAD') throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
+      const asked = parseDocumentRequest(url, request.headers.accept);
+      if (asked.format === 'html') {
+        await listener(request, response);
+        return;
+      }
+      const served = await serveDocument(documents, request, response, asked);
+      ({ status, version } = served);
+      name = served.identity?.name;
+    } catch (error) {
+      const seen = toProblem(error, services.catalog, undefined);
+      const problem = seen instanceof Problem ? seen : new Problem('internal', `Something failed in Corral; its log has more under request id ${id}`);
+      if (problem.status >= 500) log.error({ id, err: error }, problem.message);
+      status = problem.status;
+      sendProblem(response, problem);
+    }
+    log.info({ id, method: request.method, path: url, status, ms: Math.round((performance.now() - begun) * 10) / 10, token: name, document: version }, 'request');
+  };
+  return createServer({ keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000 }, (request, response) => {
+    const url = request.url ?? '/';
+    if (isDocumentPath(url)) void serve(request, response, url);
+    else void listener(request, response);
+  });
+}
+
+function sendProblem(response: ServerResponse, problem: Problem): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = JSON.stringify(problem.toDocument());
+  const headers: Record<string, string | number> = { 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' };
+  if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
+  if (problem.status === 503) headers['Retry-After'] = 2;
+  response.writeHead(problem.status, headers).end(body);
+}

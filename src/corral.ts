@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import type pg from 'pg';
+import { createCatalog, type Catalog } from './db/catalog.ts';
+import { startEmbedded, type Embedded } from './db/embedded.ts';
+import { markDone, migrate, wasDone } from './db/migrate.ts';
+import { createOrm, createPool } from './db/orm.ts';
+import type { Db } from './db/read.ts';
+import { transaction, type Store } from './db/write.ts';
+import { DocumentService } from './documents/service.load.ts';
+import { rebuild, rebuildAll } from './documents/rebuild.load.ts';
+import type { Config } from './kernel/config.ts';
+import { encryptionKey, secretBox } from './kernel/secret.ts';
+import { hashToken, newToken } from './modules/control/token.verbs.ts';
+import { hooks } from './modules/hooks.ts';
+import { internalEntities, resources } from './modules/index.ts';
+
+/** The program's version. */
+export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+/** Raised when the same rows are written differently, so that an upgrade rebuilds every document. */
+export const DOCUMENTS = 1;
+
+/** An open Corral: its database, verbs and documents. */
+export interface Corral {
+  readonly url: string;
+  readonly orm: MikroORM;
+  readonly pool: pg.Pool;
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly documents: DocumentService;
+  /** For reads outside a transaction. */
+  readonly db: () => Db;
+  /** Closes connections, and the embedded PostgreSQL where there is one. */
+  close(): Promise<void>;
+}
+
+export const entities = [...resources.map((resource) => resource.entity), ...internalEntities];
+
+/**
+ * Opens the database that the configuration names: an existing one, or the embedded one, which is started.
+ * @throws DataFolderInUse
+ */
+export async function openCorral(config: Config): Promise<Corral> {
+  let embedded: Embedded | undefined;
+  if (config.database_url === undefined) embedded = await startEmbedded(config.data);
+  const url = config.database_url ?? embedded!.url;
+  try {
+    await migrate(url);
+    const orm = await createOrm(entities, url, config.pool_size);
+    const catalog = createCatalog(orm, resources);
+    const secrets = secretBox(encryptionKey(config.encryption_key, config.data));
+    const pool = createPool(url, Math.max(2, Math.floor(config.pool_size / 2)));
+    const store: Store = { orm, catalog, hooks, secrets, rebuild, placement: config.placement, defaultVolumeSize: config.default_volume_size };
+    const corral: Corral = {
+      url,
+      orm,
+      pool,
+      catalog,
+      store,
+      documents: new DocumentService(pool, secrets, config.cache_size),
+      db: () => orm.em.fork().getKysely() as unknown as Db,
+      close: async () => {
+        await orm.close();
+        await pool.end();
+        await embedded?.stop();
+      },
+    };
+    await upgradeDocuments(corral);
+    return corral;
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+/** After an upgrade that writes documents differently: rebuilds all, once, whichever process comes first. */
+async function upgradeDocuments({ url, store }: Corral): Promise<void> {
+  const name = `documents-${DOCUMENTS}`;
+  if (await wasDone(url, name)) return;
+  await transaction(
+    store,
+    async (tx) => {
+      await rebuildAll(tx);
+      await markDone(tx.db, name);
+    },
+    { shared: true },
+  );
+}
+
+/**
+ * Makes the admin token of a new database, and with `fleet` the fleet that it begins with, in one
+ * transaction. Does nothing when there is a token already.
+ * @returns the token, or undefined when the database is not new
+ */
+export async function firstStart({ store }: Corral, preset: string | undefined, fleet: ((corral: Store) => Promise<void>) | undefined): Promise<string | undefined> {
+  const existing = await store.orm.em.fork().getConnection().execute<{ n: string }[]>('select count(*) as n from token');
+  if (Number(existing[0]!.n) > 0) return undefined;
+  if (fleet) await fleet(store);
+  const token = preset ?? newToken('admin');
+  const made = await transaction(store, async (tx) => {
+    /* Two first starts on one database: the second finds the token of the first. */
+    const rows = await tx.em.getConnection().execute<unknown[]>('insert into token (name, kind, hash) values (?, ?, ?) on conflict (name) do nothing returning id', ['admin', 'admin', hashToken(token)], 'all', tx.em.getTransactionContext());
+    return rows.length > 0;
+  });
+  return made ? token : undefined;
+}
+

@@ -1,0 +1,48 @@
+import { sql } from 'kysely';
+import type { Tx } from '../db/write.ts';
+import type { SecretBox } from '../kernel/secret.ts';
+import { buildDocument, type DocumentBody } from './document.ts';
+import { hasSecrets, loadNodes } from './node.load.ts';
+
+/** Nodes whose documents are built and stored in one go. */
+const BATCH = 200;
+
+/**
+ * Rebuilds the documents of nodes inside the transaction that changed them. The document rows are locked
+ * first, in order, and the nodes are read after that, so that of two transactions which touch the same
+ * node the later one sees what the earlier one committed. A document that comes out the same stays.
+ * @param ids of nodes, ascending
+ */
+export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
+  for (let i = 0; i < ids.length; i += BATCH) {
+    const batch = ids.slice(i, i + BATCH);
+    const { rows: locked } = await sql<{ node_id: string; hash: string }>`select node_id, hash from document where node_id = any(${batch}::bigint[]) order by node_id for update`.execute(tx.db);
+    const before = new Map(locked.map((row) => [Number(row.node_id), row.hash]));
+    const changed = (await loadNodes(tx.db, [...before.keys()], tx.store.secrets))
+      .map((aggregate) => ({ id: aggregate.node.id, document: buildDocument(aggregate), secret: hasSecrets(aggregate) }))
+      .filter(({ id, document }) => before.get(id) !== document.hash);
+    if (changed.length === 0) continue;
+    const nodes = changed.map(({ id }) => id);
+    const hashes = changed.map(({ document }) => document.hash);
+    const bodies = changed.map(({ id, document, secret }) => (secret ? sealBody(tx.store.secrets, id, document.body) : JSON.stringify(document.body)));
+    await sql`update document d set number = d.number + 1, hash = x.hash, body = x.body::json, built_at = now()
+      from unnest(${nodes}::bigint[], ${hashes}::text[], ${bodies}::text[]) as x (node_id, hash, body) where d.node_id = x.node_id`.execute(tx.db);
+  }
+}
+
+/** A body with secrets is kept sealed as a whole, bound to its node. */
+function sealBody(secrets: SecretBox, node: number, body: DocumentBody): string {
+  return JSON.stringify({ sealed: secrets.seal(JSON.stringify(body), `document:${node}`) });
+}
+
+/** The body of a document as it is kept in the database. @throws Error when it was sealed with another key */
+export function openBody(secrets: SecretBox, node: number, stored: DocumentBody): DocumentBody {
+  const sealed = stored['sealed'];
+  return typeof sealed === 'string' ? (JSON.parse(secrets.open(sealed, `document:${node}`)) as DocumentBody) : stored;
+}
+
+/** Rebuilds every document: after an upgrade, whose documents may be written differently. */
+export async function rebuildAll(tx: Tx): Promise<void> {
+  const { rows } = await sql<{ node_id: string }>`select node_id from document order by node_id`.execute(tx.db);
+  await rebuild(tx, rows.map((row) => Number(row.node_id)));
+}

@@ -1,0 +1,244 @@
+import type pg from 'pg';
+import { badToken, noToken, type Identity } from '../auth/identity.ts';
+import { toMsgpack } from '../kernel/codec.ts';
+import type { Format } from '../kernel/negotiate.ts';
+import { Problem } from '../kernel/problem.ts';
+import type { SecretBox } from '../kernel/secret.ts';
+import { hashToken } from '../modules/control/token.verbs.ts';
+import type { DocumentBody } from './document.ts';
+import { encOf } from './enc.ts';
+import { hieraOf } from './hiera.ts';
+import { pillarOf } from './pillar.ts';
+import { openBody } from './rebuild.load.ts';
+import { topsOf } from './tops.ts';
+import { toYaml } from './yaml.ts';
+
+/** The envelopes of a document. `documents` is what Corral's own Puppet client reads: ENC and Hiera of one version. */
+export type Envelope = 'enc' | 'hiera' | 'pillar' | 'tops' | 'documents';
+
+/** What a request was found to be about. */
+export interface Found {
+  readonly identity: Identity;
+  /** Undefined: no such node. */
+  readonly node: { readonly id: number; readonly fqdn: string; readonly state: string; readonly manager: 'puppet' | 'salt'; readonly version: string; readonly built_at: Date } | undefined;
+}
+
+export interface Rendered {
+  readonly bytes: Buffer;
+  readonly etag: string;
+  readonly version: string;
+}
+
+interface Pending {
+  readonly hash: Buffer;
+  readonly fqdn: string;
+  readonly resolve: (found: Found) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface LookupRow {
+  readonly kind: Identity['kind'] | null;
+  readonly name: string;
+  readonly token_node: string | null;
+  readonly id: string | null;
+  readonly fqdn: string;
+  readonly state: string;
+  readonly manager: 'puppet' | 'salt';
+  readonly number: number;
+  readonly hash: string;
+  readonly built_at: Date;
+}
+
+/** Lookups under way at once; the others wait and share the next one. */
+const LOOKUPS = 2;
+/** Most requests that share one lookup. */
+const BATCH = 256;
+
+const LOOKUP = `select t.kind, t.name, tn.fqdn as token_node, n.id, n.fqdn, n.state, n.manager, d.number, d.hash, d.built_at
+  from unnest($1::bytea[], $2::text[]) with ordinality as i (hash, fqdn, ord)
+  left join token t on t.hash = i.hash left join node tn on tn.id = t.node_id
+  left join node n on n.fqdn = i.fqdn left join document d on d.node_id = n.id order by i.ord`;
+
+/**
+ * Serves documents. Each request asks the database who the token belongs to and which version is the
+ * newest, so that every process answers with what was committed before it asked; requests that come at
+ * the same time share one statement. Rendered bytes are kept by version.
+ */
+export class DocumentService {
+  readonly #pool: pg.Pool;
+  readonly #secrets: SecretBox;
+  readonly #cache: RenderCache;
+  #pending: Pending[] = [];
+  #underway = 0;
+
+  constructor(pool: pg.Pool, secrets: SecretBox, cacheSize: number) {
+    this.#pool = pool;
+    this.#secrets = secrets;
+    this.#cache = new RenderCache(cacheSize);
+  }
+
+  /**
+   * Who asks, and the node that they ask for.
+   * @throws Problem no-token, bad-token
+   */
+  find(token: string | undefined, fqdn: string): Promise<Found> {
+    if (token === undefined) return Promise.reject(noToken());
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ hash: hashToken(token), fqdn: fqdn.toLowerCase(), resolve, reject });
+      if (this.#pending.length === 1) setImmediate(() => this.#flush());
+    });
+  }
+
+  #flush(): void {
+    while (this.#underway < LOOKUPS && this.#pending.length > 0) {
+      const batch = this.#pending.splice(0, BATCH);
+      this.#underway++;
+      void this.#lookup(batch).finally(() => {
+        this.#underway--;
+        this.#flush();
+      });
+    }
+  }
+
+  async #lookup(batch: readonly Pending[]): Promise<void> {
+    try {
+      const { rows } = await this.#pool.query<LookupRow>({ name: 'lookup', text: LOOKUP, values: [batch.map((one) => one.hash), batch.map((one) => one.fqdn)] });
+      for (const [i, one] of batch.entries()) {
+        const row = rows[i]!;
+        if (row.kind === null) one.reject(badToken());
+        else one.resolve(foundOf(row, row.kind));
+      }
+    } catch (error) {
+      for (const one of batch) one.reject(error);
+    }
+  }
+
+  /**
+   * The bytes of an envelope of the node's newest document.
+   * @throws Problem not-found, gone, forbidden
+   */
+  async render(found: Found, asked: string, envelope: Envelope, format: Exclude<Format, 'html' | 'ndjson'>): Promise<Rendered> {
+    const node = nodeOf(found, asked);
+    const key = (version: string): string => `${node.id} ${version} ${envelope} ${format}`;
+    const kept = this.#cache.get(key(node.version));
+    if (kept) return kept;
+    const { version, body } = await this.load(node.id, asked);
+    const data = envelop(envelope, body, version, node.manager);
+    const bytes = Buffer.from(format === 'json' ? JSON.stringify(data) : format === 'yaml' ? toYaml(data) : toMsgpack(data));
+    const rendered: Rendered = { bytes, version, etag: `"${version}-${envelope}.${format}"` };
+    this.#cache.set(key(version), rendered);
+    return rendered;
+  }
+
+  /** The newest document of a node. @throws Problem not-found */
+  async load(id: number, asked: string): Promise<{ version: string; body: DocumentBody }> {
+    const { rows } = await this.#pool.query<{ number: number; hash: string; body: DocumentBody }>({
+      name: 'document',
+      text: 'select number, hash, body from document where node_id = $1',
+      values: [id],
+    });
+    if (!rows[0]) throw noNode(asked);
+    return { version: `${rows[0].number}-${rows[0].hash}`, body: openBody(this.#secrets, id, rows[0].body) };
+  }
+
+  /** Every node's document, a line each, in batches: memory does not grow with the fleet, a slow reader holds nothing up. */
+  async *lines(batch = 100): AsyncGenerator<string> {
+    interface LineRow {
+      readonly id: string;
+      readonly fqdn: string;
+      readonly manager: 'puppet' | 'salt';
+      readonly number: number;
+      readonly hash: string;
+      readonly body: DocumentBody;
+    }
+    for (let after = 0; ; ) {
+      const { rows } = await this.#pool.query<LineRow>({
+        name: 'documents',
+        text: `select n.id, n.fqdn, n.manager, d.number, d.hash, d.body from document d join node n on n.id = d.node_id
+          where d.node_id > $1 and n.state <> 'deactivated' order by d.node_id limit $2`,
+        values: [after, batch],
+      });
+      let chunk = '';
+      for (const row of rows) {
+        const body = openBody(this.#secrets, Number(row.id), row.body);
+        chunk += `${JSON.stringify(envelop('documents', body, `${row.number}-${row.hash}`, row.manager))}\n`;
+      }
+      if (chunk !== '') yield chunk;
+      if (rows.length < batch) return;
+      after = Number(rows.at(-1)!.id);
+    }
+  }
+}
+
+function foundOf(row: LookupRow, kind: Identity['kind']): Found {
+  return {
+    identity: { kind, name: row.name, node: row.token_node },
+    node:
+      row.id === null
+        ? undefined
+        : { id: Number(row.id), fqdn: row.fqdn, state: row.state, manager: row.manager, version: `${row.number}-${row.hash}`, built_at: row.built_at },
+  };
+}
+
+const noNode = (name: string): Problem => new Problem('not-found', `There is no node '${name.slice(0, 300)}'; make it first, or look for a typing error in its certname or minion id`);
+
+/** The node, if this identity may read its documents. @throws Problem forbidden, not-found, gone */
+export function nodeOf(found: Found, asked: string): NonNullable<Found['node']> {
+  const { identity, node } = found;
+  if (identity.kind === 'node' && identity.node !== asked.toLowerCase()) {
+    throw new Problem('forbidden', `The token '${identity.name}' may only read the documents of ${identity.node}`);
+  }
+  if (!node) throw noNode(asked);
+  if (node.state === 'deactivated') throw new Problem('gone', `The node ${node.fqdn} is deactivated; set its state to running to serve it again`);
+  return node;
+}
+
+/** A document in one of its envelopes, as plain data. */
+export function envelop(envelope: Envelope, body: DocumentBody, version: string, manager: 'puppet' | 'salt'): object {
+  switch (envelope) {
+    case 'enc':
+      return encOf(body, version);
+    case 'hiera':
+      return hieraOf(body, version);
+    case 'pillar':
+      return pillarOf(body, version);
+    case 'tops':
+      return topsOf(body);
+    case 'documents': {
+      const head = { node: body['node'], version, manager };
+      return manager === 'puppet'
+        ? { ...head, enc: encOf(body, version), hiera: hieraOf(body, version) }
+        : { ...head, tops: topsOf(body), pillar: pillarOf(body, version) };
+    }
+  }
+}
+
+/** Keeps rendered bytes up to a sum; what was used longest ago goes first. */
+class RenderCache {
+  readonly #limit: number;
+  readonly #entries = new Map<string, Rendered>();
+  #size = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get(key: string): Rendered | undefined {
+    const entry = this.#entries.get(key);
+    if (!entry) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  set(key: string, entry: Rendered): void {
+    if (entry.bytes.length > this.#limit) return;
+    this.#size += entry.bytes.length - (this.#entries.get(key)?.bytes.length ?? 0);
+    this.#entries.set(key, entry);
+    for (const [old, { bytes }] of this.#entries) {
+      if (this.#size <= this.#limit) break;
+      this.#entries.delete(old);
+      this.#size -= bytes.length;
+    }
+  }
+}

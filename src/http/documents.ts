@@ -1,0 +1,105 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tokenOf } from '../auth/identity.ts';
+import { nodeOf, type DocumentService, type Envelope, type Found } from '../documents/service.load.ts';
+import { matches } from '../kernel/etag.ts';
+import { media, negotiate, splitSuffix, type Format } from '../kernel/negotiate.ts';
+import { Problem } from '../kernel/problem.ts';
+
+/** The formats of each envelope; the first is served when the client takes anything. */
+const formats: Readonly<Record<Envelope, readonly Format[]>> = {
+  enc: ['yaml', 'json', 'msgpack', 'html'],
+  hiera: ['json', 'yaml', 'msgpack', 'html'],
+  pillar: ['json', 'yaml', 'msgpack', 'html'],
+  tops: ['json', 'yaml', 'msgpack', 'html'],
+  documents: ['json', 'yaml', 'msgpack', 'html'],
+};
+
+const PATH = /^\/(enc|hiera|pillar|tops|documents)\/([^/?]+)(?:\/([^/?]+))?(?:\?.*)?$/;
+
+/** A request for a document: `/enc/hv1.example.com.yaml`, `/hiera/hv1.example.com/corral::roles`. */
+export interface DocumentRequest {
+  readonly envelope: Envelope;
+  readonly name: string;
+  readonly key: string | undefined;
+  readonly format: Format;
+}
+
+/** Whether a URL is for a document. */
+export function isDocumentPath(url: string): boolean {
+  return PATH.test(url);
+}
+
+/**
+ * Parses a document's URL and Accept header.
+ * @throws Problem not-found, not-acceptable, bad-request
+ */
+export function parseDocumentRequest(url: string, accept: string | undefined): DocumentRequest {
+  const match = PATH.exec(url);
+  const envelope = match?.[1] as Envelope | undefined;
+  if (!match || !envelope) throw new Problem('not-found', 'There is no such document');
+  let raw: string;
+  let key: string | undefined;
+  try {
+    raw = decodeURIComponent(match[2]!);
+    key = match[3] === undefined ? undefined : decodeURIComponent(match[3]);
+  } catch {
+    throw new Problem('bad-request', 'The path holds a broken percent sign');
+  }
+  if (raw.includes('\0') || key?.includes('\0')) throw new Problem('bad-request', 'The path holds a NUL character');
+  if (key !== undefined) {
+    if (envelope !== 'hiera') throw new Problem('not-found', 'Only /hiera/<certname>/<key> has a part after the name');
+    return { envelope, name: raw, key, format: 'json' };
+  }
+  const { name, format } = splitSuffix(raw, formats[envelope]);
+  return { envelope, name, key, format: format ?? negotiate(accept, formats[envelope]) };
+}
+
+/** What was served, for the log. */
+export interface Served {
+  readonly status: number;
+  readonly bytes: number;
+  readonly identity: Found['identity'] | undefined;
+  readonly version: string | undefined;
+}
+
+/**
+ * Answers a document request on the bare server: this path is asked by every host at every run, and a
+ * framework would cost more than the answer.
+ * @throws Problem for the caller to send
+ */
+export async function serveDocument(service: DocumentService, request: IncomingMessage, response: ServerResponse, asked: DocumentRequest): Promise<Served> {
+  const { authorization, cookie } = request.headers;
+  const found = await service.find(tokenOf(authorization, cookie), asked.name);
+  if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found);
+  if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') return sendJson(response, found, {});
+  const { bytes, etag, version } = await service.render(found, asked.name, asked.envelope, asked.format as 'json');
+  const headers = {
+    ETag: etag,
+    'Corral-Document': version,
+    'Corral-Node': found.node!.fqdn,
+    'Cache-Control': 'private, no-cache',
+    Vary: 'Accept, Authorization, Cookie',
+  };
+  if (matches(request.headers['if-none-match'], etag)) {
+    response.writeHead(304, headers).end();
+    return { status: 304, bytes: 0, identity: found.identity, version };
+  }
+  response.writeHead(200, { ...headers, 'Content-Type': media[asked.format], 'Content-Length': bytes.length });
+  response.end(request.method === 'HEAD' ? undefined : bytes);
+  return { status: 200, bytes: bytes.length, identity: found.identity, version };
+}
+
+/** One key, for hiera-http: 404 when the document has no such key, null when it is undef. */
+async function serveKey(service: DocumentService, response: ServerResponse, asked: DocumentRequest, key: string, found: Found): Promise<Served> {
+  const { bytes } = await service.render(found, asked.name, 'hiera', 'json');
+  const data = JSON.parse(bytes.toString()) as Record<string, unknown>;
+  if (!Object.hasOwn(data, key)) throw new Problem('not-found', `The document of ${nodeOf(found, asked.name).fqdn} has no key '${key.slice(0, 200)}'`);
+  return sendJson(response, found, data[key]);
+}
+
+function sendJson(response: ServerResponse, found: Found, data: unknown): Served {
+  const bytes = Buffer.from(JSON.stringify(data));
+  response.writeHead(200, { 'Content-Type': media.json, 'Content-Length': bytes.length, 'Cache-Control': 'private, no-cache', Vary: 'Accept, Authorization, Cookie' });
+  response.end(bytes);
+  return { status: 200, bytes: bytes.length, identity: found.identity, version: undefined };
+}

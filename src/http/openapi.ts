@@ -1,0 +1,171 @@
+import { z } from 'zod';
+import type { Catalog, Field, Model } from '../db/catalog.ts';
+import { operatorMeanings, operatorsOf, reverseNames } from '../db/query.ts';
+import { problems } from '../kernel/problem.ts';
+
+type Json = Record<string, unknown>;
+
+const schemaOf = (schema: z.ZodType): Json => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' }) as Json;
+  return rest;
+};
+
+const bodies = (schema: Json): Json => ({
+  'application/json': { schema },
+  'application/msgpack': { schema },
+});
+
+const problemResponse = (description: string): Json => ({ description, content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } });
+
+/** The description of the API (OpenAPI 3.1), made from the declarations. */
+export function openApi(catalog: Catalog, version: string): Json {
+  const paths: Json = {};
+  const schemas: Json = { Problem: problemSchema() };
+  for (const model of catalog.models) {
+    const name = model.resource.title.replaceAll(/[^A-Za-z]+(.)?/g, (_, next: string | undefined) => next?.toUpperCase() ?? '');
+    schemas[name] = rowSchema(model);
+    Object.assign(paths, pathsOf(model, name, schemas));
+  }
+  Object.assign(paths, documentPaths());
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Corral',
+      version,
+      description: 'The source of truth for a fleet of virtualisation hosts. Sizes are bytes, bandwidth bytes per second, memory bytes, times RFC 3339 in UTC.',
+    },
+    security: [{ token: [] }],
+    tags: [...new Set(catalog.models.map((model) => model.resource.area)), 'Documents'].map((name) => ({ name })),
+    paths,
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'A token made by `corral token create`, or the admin token printed at the first start.' } },
+      schemas,
+    },
+  };
+}
+
+function problemSchema(): Json {
+  return {
+    type: 'object',
+    description: 'RFC 9457 problem details.',
+    required: ['type', 'title', 'status', 'code', 'detail'],
+    properties: {
+      type: { type: 'string' },
+      title: { type: 'string' },
+      status: { type: 'integer' },
+      code: { type: 'string', enum: Object.keys(problems) },
+      detail: { type: 'string', description: 'What to do.' },
+      errors: { type: 'array', items: { type: 'object', properties: { pointer: { type: 'string' }, message: { type: 'string' } } } },
+    },
+  };
+}
+
+function rowSchema(model: Model): Json {
+  const properties: Json = model.pk === 'id' ? { id: { type: 'integer' } } : {};
+  for (const field of model.fields) {
+    if (field.writeOnly) continue;
+    properties[field.name] = field.ref === undefined ? schemaOf(field.schema) : refSchema(field);
+  }
+  for (const name of Object.keys(model.parts)) properties[name] = { type: 'object' };
+  if (model.pk === 'id') Object.assign(properties, { version: { type: 'integer' }, created_at: { type: 'string', format: 'date-time' }, updated_at: { type: 'string', format: 'date-time' } });
+  return { type: 'object', description: model.resource.summary, properties };
+}
+
+function refSchema(field: Field): Json {
+  return { type: field.nullable ? ['string', 'null'] : 'string', description: `${field.description} The key of a ${field.ref?.replaceAll('_', ' ')}.` };
+}
+
+function pathsOf(model: Model, name: string, schemas: Json): Json {
+  const { resource, route } = model;
+  const row = { $ref: `#/components/schemas/${name}` };
+  const base = { tags: [resource.area] };
+  const errors: Json = { 400: problemResponse('The request cannot be understood.'), 401: problemResponse('No token, or an unknown one.'), 403: problemResponse('The token may not do that.'), 406: problemResponse('No accepted media type can be served.') };
+  const found = { ...errors, 404: problemResponse('There is no such thing.') };
+  const written = { ...found, 409: problemResponse('It conflicts with what is there.'), 412: problemResponse('It was changed since it was read.'), 413: problemResponse('The body is too large.'), 415: problemResponse('The media type is not read.'), 422: problemResponse('Some values are not valid; errors names them.') };
+  const guard = { name: 'If-Match', in: 'header', schema: { type: 'string' }, description: 'The ETag that was read; 412 when the thing was changed since.' };
+  const listed: Json = {
+    get: {
+      ...base,
+      operationId: `list_${resource.plural}`,
+      summary: `List ${resource.plural.replaceAll('_', ' ')}`,
+      description: resource.summary,
+      parameters: listParameters(model),
+      responses: { 200: { description: 'A page. The Link header and `next` name the next one.', content: bodies({ type: 'object', properties: { [resource.plural]: { type: 'array', items: row }, next: { type: 'string' }, total: { type: 'integer' } } }) }, ...errors },
+    },
+  };
+  const one: Json = {
+    parameters: [{ name: 'key', in: 'path', required: true, schema: { type: 'string' }, description: `The id, or ${resource.key.join(':')}.` }],
+    get: {
+      ...base,
+      operationId: `get_${resource.noun}`,
+      summary: `Read a ${resource.title}`,
+      parameters: rowParameters(model),
+      responses: { 200: { description: 'The thing.', content: bodies(row) }, ...found },
+    },
+  };
+  const without = new Set(resource.readOnly ? ['create', 'update', 'delete'] : resource.without);
+  if (!without.has('create')) {
+    schemas[`New${name}`] = schemaOf(model.createSchema);
+    listed['post'] = { ...base, operationId: `create_${resource.noun}`, summary: `Make a ${resource.title}`, requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) }, responses: { 201: { description: 'Made.', content: bodies(row) }, ...written } };
+  }
+  if (!without.has('update')) {
+    schemas[`Changed${name}`] = schemaOf(model.updateSchema);
+    one['patch'] = { ...base, operationId: `change_${resource.noun}`, summary: `Change a ${resource.title}`, description: 'A merge patch (RFC 7396): what is left out stays.', parameters: [guard], requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/Changed${name}` }) }, responses: { 200: { description: 'Changed.', content: bodies(row) }, ...written } };
+    if (!without.has('create')) {
+      one['put'] = { ...base, operationId: `put_${resource.noun}`, summary: `Make a ${resource.title}, or set its fields`, description: 'By natural key. What is left out of an existing thing stays.', parameters: [guard], requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) }, responses: { 200: { description: 'Changed.', content: bodies(row) }, 201: { description: 'Made.', content: bodies(row) }, ...written } };
+    }
+  }
+  if (!without.has('delete')) one['delete'] = { ...base, operationId: `delete_${resource.noun}`, summary: `Delete a ${resource.title}`, parameters: [guard], responses: { 204: { description: 'Deleted.' }, ...written } };
+  return { [`/api/v1/${route}`]: listed, [`/api/v1/${route}/{key}`]: one };
+}
+
+function listParameters(model: Model): Json[] {
+  const query = (name: string, schema: Json, description: string): Json => ({ name, in: 'query', schema, description });
+  return [
+    ...model.fields.flatMap((field) =>
+      operatorsOf(field).map((suffix) => query(field.name + suffix, { type: 'string' }, `${field.name} ${operatorMeanings[suffix]}.`)),
+    ),
+    query('q', { type: 'string' }, 'Part of the key or name, in any case of letters.'),
+    query('sort', { type: 'string' }, 'Fields with a comma between; - before one turns its order.'),
+    query('limit', { type: 'integer', minimum: 1, maximum: 1000, default: 100 }, 'Most rows of a page.'),
+    query('after', { type: 'string' }, 'The cursor in the link to the next page.'),
+    query('total', { type: 'boolean' }, 'Whether to count all.'),
+    ...rowParameters(model),
+  ];
+}
+
+function rowParameters(model: Model): Json[] {
+  const relations = [...model.fields.filter((field) => field.ref !== undefined).map((field) => field.name), ...reverseNames(model).keys()];
+  return [
+    { name: 'fields', in: 'query', schema: { type: 'string' }, description: 'Only these fields, with a comma between.' },
+    ...(relations.length > 0 ? [{ name: 'include', in: 'query', schema: { type: 'string' }, description: `Relations to put in, with a comma between: ${relations.join(', ')}.` }] : []),
+  ];
+}
+
+function documentPaths(): Json {
+  const name = { name: 'name', in: 'path', required: true, schema: { type: 'string' }, description: 'Certname or minion id.' };
+  const document = (summary: string, types: readonly string[]): Json => ({
+    parameters: [name],
+    get: {
+      tags: ['Documents'],
+      summary,
+      responses: {
+        200: { description: 'The document. Headers: ETag, Corral-Document (its version), Corral-Node.', content: Object.fromEntries(types.map((type) => [type, { schema: { type: 'object' } }])) },
+        304: { description: 'As If-None-Match has it.' },
+        401: problemResponse('No token, or an unknown one.'),
+        403: problemResponse('The token is of another node.'),
+        404: problemResponse('There is no such node.'),
+        410: problemResponse('The node is deactivated.'),
+      },
+    },
+  });
+  const types = ['application/json', 'application/yaml', 'application/msgpack', 'text/html'];
+  return {
+    '/enc/{name}': document("Puppet's external node classifier: classes, parameters, environment.", ['application/yaml', ...types.filter((type) => !type.includes('yaml'))]),
+    '/hiera/{name}': document('Hiera data, ready merged; {} for an unknown name.', types),
+    '/pillar/{name}': document("Salt's external pillar.", types),
+    '/tops/{name}': document("Salt's master tops.", types),
+    '/documents/{name}': document("All that the node's manager needs, of one version: ENC and Hiera, or tops and pillar.", types),
+    '/documents': { get: { tags: ['Documents'], summary: 'Every document, a line each.', responses: { 200: { description: 'NDJSON.', content: { 'application/x-ndjson': { schema: { type: 'string' } } } } } } },
+  };
+}

@@ -1,0 +1,125 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { load } from 'js-yaml';
+import { z } from 'zod';
+
+const flag = z
+  .union([z.boolean(), z.enum(['0', '1', 'true', 'false', 'yes', 'no'])])
+  .transform((value) => value === true || value === '1' || value === 'true' || value === 'yes');
+const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+interface Setting<T extends z.ZodType> {
+  readonly env: string;
+  readonly schema: T;
+  readonly meaning: string;
+  readonly secret?: boolean;
+}
+
+function setting<T extends z.ZodType>(env: string, schema: T, meaning: string, secret = false): Setting<T> {
+  return { env, schema, meaning, secret };
+}
+
+/** Every setting: its environment variable, its form and default, and what it means. */
+export const settings = {
+  data: setting('CORRAL_DATA', z.string().min(1).default('./data'), 'Folder of the embedded PostgreSQL and of the encryption key.'),
+  database_url: setting('DATABASE_URL', z.string().startsWith('postgres').optional(), 'An existing PostgreSQL (14 or later) instead of the embedded one.', true),
+  host: setting('HOST', z.string().min(1).default('127.0.0.1'), 'Address to listen on.'),
+  port: setting('PORT', whole(0, 65_535).default(8080), 'Port to listen on; 0 takes a free one.'),
+  public_url: setting('CORRAL_PUBLIC_URL', z.url().optional(), 'How clients reach this API, when it stands behind a proxy.'),
+  admin_token: setting('CORRAL_ADMIN_TOKEN', z.string().min(16).max(200).optional(), 'The admin token of a new database, instead of a random one.', true),
+  demo: setting('CORRAL_DEMO', flag.default(true), 'Load the demonstration fleet into a new database.'),
+  encryption_key: setting(
+    'CORRAL_ENCRYPTION_KEY',
+    z.string().regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64').optional(),
+    'Key of the secrets in the database, 32 bytes in base64. Else the file encryption.key in the data folder, made when missing.',
+    true,
+  ),
+  log_level: setting('CORRAL_LOG_LEVEL', z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), 'Least level that is logged.'),
+  pool_size: setting('CORRAL_POOL_SIZE', whole(2, 500).default(16), 'Database connections of this process.'),
+  body_limit: setting('CORRAL_BODY_LIMIT', whole(1024, 1_073_741_824).default(1_048_576), 'Largest body of a request, in bytes.'),
+  cache_size: setting('CORRAL_CACHE_SIZE', whole(0, 4_294_967_296).default(67_108_864), 'Rendered documents kept in memory, in bytes.'),
+  placement: setting(
+    'CORRAL_PLACEMENT',
+    z.enum(['least_loaded', 'round_robin', 'sticky']).default('least_loaded'),
+    'How a host is picked when a request does not say: least_loaded, round_robin, or sticky (near the rest of the project).',
+  ),
+  default_volume_size: setting('CORRAL_DEFAULT_VOLUME_SIZE', whole(512, Number.MAX_SAFE_INTEGER).default(10_737_418_240), 'Size of the volume that a virtual machine gets when none is given, in bytes.'),
+  stop_timeout: setting('CORRAL_STOP_TIMEOUT', whole(0, 3600).default(30), 'Seconds that a stop waits for requests in flight.'),
+} as const;
+
+type Settings = typeof settings;
+type Name = keyof Settings;
+
+/** The parsed configuration of one process. */
+export type Config = { readonly [K in Name]: z.output<Settings[K]['schema']> };
+
+export type Source = 'default' | 'environment' | 'file';
+
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly sources: Readonly<Record<Name, Source>>;
+  readonly file: string | undefined;
+}
+
+/** Thrown with one line for each setting that is wrong. */
+export class ConfigError extends Error {}
+
+/**
+ * Reads settings from the environment, then from the YAML file that CORRAL_CONFIG names (names as in
+ * `settings`), then defaults.
+ * @throws ConfigError that names each wrong setting and where it was set
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): LoadedConfig {
+  const file = env['CORRAL_CONFIG'] || undefined;
+  const fromFile = file === undefined ? {} : readConfigFile(file);
+  const faults = Object.keys(fromFile)
+    .filter((name) => !Object.hasOwn(settings, name))
+    .map((name) => `${file}: unknown setting '${name}'`);
+  const config: Record<string, unknown> = {};
+  const sources: Record<string, Source> = {};
+  for (const [name, { env: variable, schema }] of Object.entries(settings)) {
+    const given = env[variable];
+    const source: Source = given !== undefined && given !== '' ? 'environment' : fromFile[name] !== undefined ? 'file' : 'default';
+    const raw = source === 'environment' ? given : source === 'file' ? fromFile[name] : undefined;
+    const parsed = schema.safeParse(raw);
+    if (parsed.success) config[name] = parsed.data;
+    else faults.push(`${source === 'file' ? `${file}: ${name}` : variable}: ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
+    sources[name] = source;
+  }
+  if (faults.length > 0) throw new ConfigError(faults.join('\n'));
+  return { config: config as unknown as Config, sources: sources as Record<Name, Source>, file };
+}
+
+function readConfigFile(file: string): Record<string, unknown> {
+  if (!existsSync(file)) throw new ConfigError(`CORRAL_CONFIG: there is no file ${file}`);
+  let value: unknown;
+  try {
+    value = load(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new ConfigError(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (value === null || value === undefined) return {};
+  if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError(`${file}: must hold a mapping of settings`);
+  return value as Record<string, unknown>;
+}
+
+export interface ExplainedSetting {
+  readonly setting: string;
+  readonly variable: string;
+  readonly value: unknown;
+  readonly source: Source;
+  readonly meaning: string;
+}
+
+/** Every setting with its value, source and meaning; secrets show only that they are set. */
+export function explainConfig(loaded: LoadedConfig): ExplainedSetting[] {
+  return Object.entries(settings).map(([name, { env, meaning, secret }]) => {
+    const value = loaded.config[name as Name];
+    return {
+      setting: name,
+      variable: env,
+      value: secret && value !== undefined ? '(hidden)' : (value ?? null),
+      source: loaded.sources[name as Name],
+      meaning,
+    };
+  });
+}

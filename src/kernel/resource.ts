@@ -1,0 +1,91 @@
+import type { EntitySchema } from '@mikro-orm/core';
+import type { RawBuilder } from 'kysely';
+import { z } from 'zod';
+
+/**
+ * The declaration of one noun. Routes, the four representations, OpenAPI, filters, paging, ETags, pages,
+ * the command line and the console follow from it. What the database knows (required, nullable, default,
+ * relation, version) is taken from the entity and not said again.
+ */
+export interface Resource {
+  /** Singular in snake case; also the table's name. */
+  readonly noun: string;
+  /** Plural in snake case: the name of reverse relations; with `-` for `_` it is the route. */
+  readonly plural: string;
+  /** For people, singular. */
+  readonly title: string;
+  /** One sentence: what it is for. */
+  readonly summary: string;
+  /** The group in the navigation. */
+  readonly area: 'Place' | 'Roles' | 'Ceph' | 'People' | 'Virtual machines' | 'Storage' | 'Network' | 'Control' | 'Lists';
+  readonly entity: EntitySchema;
+  /** The wire fields that make the natural key; joined by `:` where they are several. */
+  readonly key: readonly string[];
+  /** What people recognise the thing by, if that is not the key. */
+  readonly label?: string;
+  /** The writable wire fields, in the order in which they are shown. Without defaults: the entity has them. */
+  readonly fields: Readonly<Record<string, z.ZodType>>;
+  /** Read-only wire fields: properties of the entity that are shown. */
+  readonly computed?: Readonly<Record<string, { readonly schema: z.ZodType }>>;
+  /** One-to-one parts written together with the row: wire field, then wire name, then noun; e.g. a node's roles. */
+  readonly parts?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** What a creation takes beside the fields, and no row shows. */
+  readonly extras?: Readonly<Record<string, z.ZodType>>;
+  /** Fields that may be given at creation only. */
+  readonly immutable?: readonly string[];
+  /** Fields that the database needs and a creation may leave out, because the verb fills them in. */
+  readonly optional?: readonly string[];
+  /** Columns of lists, for people. */
+  readonly columns: readonly string[];
+  /** The rows cannot be written through the API. */
+  readonly readOnly?: boolean;
+  /** Verbs that do not exist for this noun. */
+  readonly without?: readonly ('create' | 'update' | 'delete')[];
+  /**
+   * The ids of the nodes whose documents these rows shape, before and after a change.
+   * Absent: the rows are in no document.
+   */
+  readonly affects?: (ids: readonly number[]) => RawBuilder<unknown>;
+  /** Rows are read by documents of many nodes: writes wait for writes in flight, and hold up new ones. */
+  readonly shared?: boolean;
+  /** What CHECK and other constraints mean for the person who ran into them, by constraint name. */
+  readonly constraints?: Readonly<Record<string, { readonly pointer: string; readonly message: string }>>;
+}
+
+/** A field that names another thing: its id (a number) or its natural key (a string). */
+export function ref(noun: string): z.ZodType<number | string> {
+  return z
+    .union([z.int().positive(), z.string().min(1).max(300)], { error: `must be the id or the key of a ${noun.replaceAll('_', ' ')}` })
+    .meta({ ref: noun });
+}
+
+/** The noun that a field made by `ref` names. */
+export function refOf(schema: z.ZodType): string | undefined {
+  const noun = schema.meta()?.['ref'];
+  return typeof noun === 'string' ? noun : undefined;
+}
+
+const MAX = Number.MAX_SAFE_INTEGER;
+
+/** The field kinds that many nouns share. */
+export const f = {
+  name: (what = 'The name') =>
+    z
+      .string()
+      .regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, 'must be 1 to 63 of a-z, 0-9, dot, dash, underscore, and start and end with a letter or digit')
+      .describe(`${what}: 1 to 63 of a-z, 0-9, dot, dash, underscore.`),
+  title: (description: string) => z.string().min(1).max(200).describe(description),
+  text: (description: string) => z.string().max(2000).describe(description),
+  bytes: (description: string) => z.int().min(1).max(MAX).describe(`${description} In bytes.`).meta({ unit: 'bytes' }),
+  rate: (description: string) => z.int().min(1).max(MAX).describe(`${description} In bytes per second; null is no limit.`).meta({ unit: 'bytes' }),
+  iops: (description: string) => z.int().min(1).max(10_000_000).describe(`${description} In operations per second; null is no limit.`),
+  mtu: () => z.int().min(576).max(65_535).describe('Largest packet in bytes, 576 to 65535.'),
+  vlan: (description: string) => z.int().min(1).max(4094).describe(description),
+  mac: () =>
+    z
+      .string()
+      .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'must be six lower-case hexadecimal pairs with colons, e.g. 02:00:00:00:00:2a')
+      .describe('Hardware address, lower case with colons.'),
+  uuid: (description: string) => z.uuid('must be a UUID').toLowerCase().describe(description),
+  json: (description: string) => z.record(z.string().max(200), z.json()).describe(description),
+} as const;

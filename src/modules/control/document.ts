@@ -1,0 +1,34 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import { base } from '../../db/base.ts';
+import { Node } from '../place/node.ts';
+
+/** The newest document of each node; its row is also the lock under which it is rebuilt. */
+export const Document = defineEntity({
+  name: 'document',
+  tableName: 'document',
+  properties: {
+    node: () => p.oneToOne(Node).owner().primary().deleteRule('cascade'),
+    /** Counts the node's documents from 1. */
+    number: p.integer().default(0),
+    /** First 16 hexadecimal digits of the SHA-256 of the body. */
+    hash: p.text().default(''),
+    built_at: base.created_at,
+    /** The canonical document without its version: see src/documents/document.ts. */
+    body: p.text().columnType('json').defaultRaw(`'{}'`),
+  },
+});
+
+/** What a host is told to remove, and why it may: the thing was deleted here. */
+export const Tombstone = defineEntity({
+  name: 'tombstone',
+  tableName: 'tombstone',
+  properties: {
+    ...base,
+    node: () => p.manyToOne(Node).deleteRule('cascade'),
+    kind: p.text(),
+    name: p.text(),
+    detail: p.json<Record<string, unknown>>().default('{}'),
+  },
+  uniques: [{ properties: ['node', 'kind', 'name'] }],
+  checks: [{ name: 'tombstone_kind', expression: `kind in ('domain', 'volume', 'bridge', 'pool', 'secret', 'osd', 'mon', 'key')` }],
+});

@@ -1,0 +1,96 @@
+import { sql } from 'kysely';
+import { insertRow, type Hooks } from '../db/write.ts';
+import { Problem } from '../kernel/problem.ts';
+import { newCephKey } from '../kernel/secret.ts';
+import { bury } from './control/tombstones.ts';
+import { tokenHooks } from './control/token.verbs.ts';
+import { fillPool } from './network/allocate.ts';
+import { vmHooks } from './vms/vm.verbs.ts';
+
+/** Where a Ceph secret is kept: part of what it is encrypted with, so that it cannot be moved. */
+export const cephKeyContext = (cluster: number, entity: string): string => `ceph_key:${cluster}:${entity}`;
+
+/** The keys that every cluster needs to come up, with the capabilities that Ceph's own tools give them. */
+const clusterKeys = [
+  { entity: 'mon.', caps: { mon: 'allow *' } },
+  { entity: 'client.admin', caps: { mon: 'allow *', osd: 'allow *', mgr: 'allow *', mds: 'allow *' } },
+  { entity: 'client.bootstrap-osd', caps: { mon: 'profile bootstrap-osd' } },
+];
+
+/** What each noun does beyond storing its row, by noun. */
+export const hooks: Readonly<Record<string, Hooks>> = {
+  vm: vmHooks,
+  token: tokenHooks,
+  node: {
+    created: async (tx, id) => {
+      await sql`insert into document (node_id) values (${id})`.execute(tx.db);
+      return undefined;
+    },
+  },
+  ceph_cluster: {
+    created: async (tx, id) => {
+      for (const key of clusterKeys) await insertRow(tx, tx.store.catalog.byNoun('ceph_key'), { ...key, ceph_cluster: id });
+      return undefined;
+    },
+    deleting: async (tx, id) => {
+      const names = clusterKeys.map((key) => key.entity);
+      await sql`delete from ceph_key where ceph_cluster_id = ${id} and entity = any(${names}::text[])`.execute(tx.db);
+    },
+  },
+  ceph_key: {
+    prepare: (tx, input) => {
+      const secret = (input['secret'] as string | undefined) ?? newCephKey();
+      return { ...input, secret: tx.store.secrets.seal(secret, cephKeyContext(input['ceph_cluster'] as number, input['entity'] as string)) };
+    },
+    change: async (tx, id, patch) => {
+      if (patch['secret'] === undefined) return patch;
+      const { rows } = await sql<{ ceph_cluster_id: string; entity: string }>`select ceph_cluster_id, entity from ceph_key where id = ${id}`.execute(tx.db);
+      const { ceph_cluster_id, entity } = rows[0]!;
+      return { ...patch, secret: tx.store.secrets.seal(patch['secret'] as string, cephKeyContext(Number(ceph_cluster_id), entity)) };
+    },
+  },
+  subnet: {
+    created: async (tx, id) => {
+      await fillPool(tx, id);
+      return undefined;
+    },
+    deleting: async (tx, id) => {
+      const { rows } = await sql<{ n: number }>`select count(*)::int as n from address where subnet_id = ${id} and vm_interface_id is not null`.execute(tx.db);
+      if (rows[0]!.n > 0) throw new Problem('in-use', `${rows[0]!.n} of its addresses belong to interfaces; free them first`);
+    },
+  },
+  vm_interface: {
+    deleting: async (tx, id) => {
+      const { rows } = await sql<{ node_id: string; name: string }>`select h.node_id, i.name from vm_interface i
+        join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where i.id = ${id}
+        and (select count(*) from vm_interface o where o.vm_id = i.vm_id) > 1`.execute(tx.db);
+      if (!rows[0]) throw new Problem('conflict', 'A virtual machine needs at least one interface; add another first');
+      await bury(tx, Number(rows[0].node_id), 'bridge', `br-${rows[0].name}`, {});
+    },
+  },
+  volume: {
+    deleting: async (tx, id) => {
+      const { rows } = await sql<{ node_id: string | null; name: string; vm_id: string | null; type: string; pool: string }>`select o.name, o.vm_id, o.type, s.name as pool,
+        coalesce((select h.node_id from hypervisor h where h.id = o.hypervisor_id),
+          (select h.node_id from pool_attachment a join hypervisor h on h.id = a.hypervisor_id where a.storage_pool_id = o.storage_pool_id order by a.id limit 1)) as node_id
+        from volume o join storage_pool s on s.id = o.storage_pool_id where o.id = ${id} for update of o`.execute(tx.db);
+      const row = rows[0];
+      if (!row) return;
+      if (row.vm_id !== null) throw new Problem('in-use', `It is a disk of virtual machine ${row.vm_id}; free it first (set vm to null)`);
+      if (row.node_id !== null) await bury(tx, Number(row.node_id), 'volume', row.name, { pool: row.pool, type: row.type });
+    },
+    change: async (tx, id, patch) => {
+      if (patch['vm'] !== null) return patch;
+      const { rows } = await sql`select from volume o where o.id = ${id} and (select count(*) from volume x where x.vm_id = o.vm_id) = 1`.execute(tx.db);
+      if (rows.length > 0) throw new Problem('conflict', 'A virtual machine needs at least one volume; add another first', { faults: [{ pointer: '/vm', message: 'this is its only volume' }] });
+      return { ...patch, number: null };
+    },
+  },
+  pool_attachment: {
+    deleting: async (tx, id) => {
+      const { rows } = await sql<{ n: number }>`select count(*)::int as n from pool_attachment a join volume o on o.storage_pool_id = a.storage_pool_id
+        left join vm v on v.id = o.vm_id where a.id = ${id} and a.hypervisor_id in (o.hypervisor_id, v.hypervisor_id)`.execute(tx.db);
+      if (rows[0]!.n > 0) throw new Problem('in-use', `${rows[0]!.n} volumes of that host lie in the pool; move or delete them first`);
+    },
+  },
+};

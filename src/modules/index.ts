@@ -1,0 +1,63 @@
+import type { Resource } from '../kernel/resource.ts';
+import { cephCluster } from './ceph/ceph-cluster.ts';
+import { cephKey } from './ceph/ceph-key.ts';
+import { cephMonNode } from './ceph/ceph-mon-node.ts';
+import { cephOsd } from './ceph/ceph-osd.ts';
+import { cephOsdNode } from './ceph/ceph-osd-node.ts';
+import { cephPool } from './ceph/ceph-pool.ts';
+import { Document, Tombstone } from './control/document.ts';
+import { token } from './control/token.ts';
+import { listResources } from './lists/lists.ts';
+import { address } from './network/address.ts';
+import { network } from './network/network.ts';
+import { networkMembership } from './network/network-membership.ts';
+import { subnet } from './network/subnet.ts';
+import { vmInterface } from './network/vm-interface.ts';
+import { customer } from './people/customer.ts';
+import { project } from './people/project.ts';
+import { node } from './place/node.ts';
+import { nodeAddress } from './place/node-address.ts';
+import { nodeInterface } from './place/node-interface.ts';
+import { site } from './place/site.ts';
+import { hypervisor, HypervisorMethod } from './roles/hypervisor.ts';
+import { image } from './storage/image.ts';
+import { poolAttachment } from './storage/pool-attachment.ts';
+import { snapshot } from './storage/snapshot.ts';
+import { storagePool } from './storage/storage-pool.ts';
+import { volume } from './storage/volume.ts';
+import { vm } from './vms/vm.ts';
+
+/**
+ * All nouns, each after those that it refers to: the order of export and import, and of the navigation.
+ */
+export const resources: readonly Resource[] = [
+  ...listResources,
+  site,
+  customer,
+  project,
+  cephCluster,
+  cephPool,
+  cephKey,
+  node,
+  nodeInterface,
+  nodeAddress,
+  hypervisor,
+  cephMonNode,
+  cephOsdNode,
+  cephOsd,
+  network,
+  subnet,
+  storagePool,
+  poolAttachment,
+  image,
+  vm,
+  vmInterface,
+  networkMembership,
+  address,
+  volume,
+  snapshot,
+  token,
+];
+
+/** Tables that no noun shows. */
+export const internalEntities = [HypervisorMethod, Document, Tombstone] as const;

@@ -1,0 +1,88 @@
+import { sql, type RawBuilder } from 'kysely';
+import type { Tx } from '../../db/write.ts';
+import { Problem } from '../../kernel/problem.ts';
+
+/** Hosts of a subnet that are kept as rows in the pool of free addresses: those of an IPv4 /16. */
+export const POOL_HOSTS = 65_534;
+/** Derived IPv6 addresses begin here, so that routers and the like keep the low numbers. */
+const DERIVED_FROM = 65_536;
+
+interface SubnetRow {
+  readonly id: number;
+  readonly network_id: number;
+  readonly cidr: string;
+  readonly family: 4 | 6;
+  readonly derived: boolean;
+}
+
+/** The subnets of networks, first made first. */
+export async function subnetsOf(tx: Tx, networks: readonly number[]): Promise<SubnetRow[]> {
+  const { rows } = await sql<SubnetRow>`select s.id::float8 as id, s.network_id::float8 as network_id, s.cidr, family(s.cidr) as family,
+    (family(s.cidr) = 6 and 128 - masklen(s.cidr) > 16) as derived
+    from subnet s where s.network_id = any(${networks}::bigint[]) order by s.id`.execute(tx.db);
+  return rows;
+}
+
+/**
+ * Gives an interface a free address of one family from the first subnet that has one. Addresses that
+ * other creations hold are passed over; only when there is no other does it wait for them.
+ * @throws Problem no-address when there are subnets of the family and all are full
+ */
+export async function giveAddress(tx: Tx, vmInterface: number, subnets: readonly SubnetRow[], family: 4 | 6): Promise<string | undefined> {
+  const mine = subnets.filter((subnet) => subnet.family === family);
+  if (mine.length === 0) return undefined;
+  for (const lock of [sql`for update skip locked`, sql`for update`]) {
+    for (const subnet of mine) {
+      const address = (await takeFree(tx, vmInterface, subnet.id, lock)) ?? (subnet.derived ? await derive(tx, vmInterface, subnet.id) : undefined);
+      if (address !== undefined) return address;
+    }
+  }
+  const ranges = mine.map((subnet) => subnet.cidr).join(', ');
+  throw new Problem('no-address', `No IPv${family} address is free in ${ranges}; add a subnet to the network, or free some`);
+}
+
+async function takeFree(tx: Tx, vmInterface: number, subnet: number, lock: RawBuilder<unknown>): Promise<string | undefined> {
+  const { rows } = await sql<{ address: string }>`update address set vm_interface_id = ${vmInterface}, version = version + 1, updated_at = now()
+    where id = (select a.id from address a where a.subnet_id = ${subnet} and a.vm_interface_id is null order by a.address limit 1 ${lock})
+    returning address`.execute(tx.db);
+  return rows[0]?.address;
+}
+
+/** IPv6 subnets are too large to list: the host part is the interface's id, which is never used twice. */
+async function derive(tx: Tx, vmInterface: number, subnet: number): Promise<string | undefined> {
+  const { rows } = await sql<{ address: string }>`insert into address (address, subnet_id, vm_interface_id)
+    select set_masklen(network(s.cidr)::inet + (${DERIVED_FROM} + ${vmInterface}::bigint), 128), s.id, ${vmInterface} from subnet s
+    where s.id = ${subnet} and set_masklen(network(s.cidr)::inet + (${DERIVED_FROM} + ${vmInterface}::bigint), 128) << s.cidr
+    on conflict do nothing returning address`.execute(tx.db);
+  return rows[0]?.address;
+}
+
+/**
+ * Gives an interface the address that was asked for: out of the pool, or a new one of its subnets.
+ * @throws Problem conflict when it is taken, invalid when it lies in none of the subnets
+ */
+export async function giveThisAddress(tx: Tx, vmInterface: number, subnets: readonly SubnetRow[], address: string, pointer: string): Promise<void> {
+  const ids = subnets.map((subnet) => subnet.id);
+  const { rows } = await sql<{ id: string }>`update address set vm_interface_id = ${vmInterface}, version = version + 1, updated_at = now()
+    where address = ${address}::inet and vm_interface_id is null and subnet_id = any(${ids}::bigint[]) returning id`.execute(tx.db);
+  if (rows[0]) return;
+  const made = await sql`insert into address (address, subnet_id, vm_interface_id)
+    select ${address}::inet, s.id, ${vmInterface} from subnet s where s.id = any(${ids}::bigint[]) and ${address}::inet << s.cidr and ${address}::inet is distinct from s.gateway
+    on conflict do nothing returning id`.execute(tx.db);
+  if (made.rows.length > 0) return;
+  const { rows: taken } = await sql`select from address where address = ${address}::inet and vm_interface_id is not null`.execute(tx.db);
+  const message = taken.length > 0 ? `${address} belongs to another interface` : `${address} lies in no subnet of the interface's networks, or is a gateway`;
+  throw new Problem(taken.length > 0 ? 'conflict' : 'invalid', message, { faults: [{ pointer, message }] });
+}
+
+/** Fills the pool with the hosts of a subnet: all but network, broadcast and gateway, up to POOL_HOSTS. */
+export async function fillPool(tx: Tx, subnet: number): Promise<void> {
+  await sql`insert into address (address, subnet_id)
+    select set_masklen(network(s.cidr)::inet + i, case family(s.cidr) when 4 then 32 else 128 end), s.id
+    from subnet s, lateral (select case family(s.cidr) when 4 then 32 else 128 end - masklen(s.cidr) as bits) b,
+      lateral generate_series(case when b.bits < 2 then 0 else 1 end,
+        least(case when b.bits < 2 then power(2, b.bits) - 1 else power(2, b.bits) - 2 end, ${POOL_HOSTS})::bigint) i
+    where s.id = ${subnet} and (family(s.cidr) = 4 or b.bits <= 16)
+      and set_masklen(network(s.cidr)::inet + i, case family(s.cidr) when 4 then 32 else 128 end) is distinct from s.gateway
+    on conflict do nothing`.execute(tx.db);
+}

@@ -1,0 +1,64 @@
+import type { Identity } from '../auth/identity.ts';
+import type { Catalog, Field, Model } from '../db/catalog.ts';
+import type { Page, Row } from '../db/read.ts';
+import type { ProblemDocument } from '../kernel/problem.ts';
+
+/** What every page needs. */
+export interface PageContext {
+  readonly catalog: Catalog;
+  /** Undefined on the login page and where the token was refused. */
+  readonly identity: Identity | undefined;
+  /** The request's URL. */
+  readonly url: URL;
+}
+
+/** Rows of another noun that name the thing on the page. */
+export interface Related {
+  readonly model: Model;
+  readonly field: Field;
+  readonly page: Page;
+}
+
+export interface ThingView {
+  readonly model: Model;
+  readonly row: Row;
+  readonly related: readonly Related[];
+  /** Natural keys of referred things to what people call them (a VM's uuid to its name), by field. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Shown once, e.g. a new token. */
+  readonly once?: Readonly<Record<string, unknown>>;
+  readonly etag: string;
+}
+
+export interface FormView {
+  readonly model: Model;
+  /** The row that is changed; undefined when a new one is made. */
+  readonly row: Row | undefined;
+  /** What was entered, after a refusal. */
+  readonly values: Readonly<Record<string, unknown>> | undefined;
+  readonly problem: ProblemDocument | undefined;
+  readonly etag: string | undefined;
+  /** Natural keys that a reference may have, by noun, where they are few. */
+  readonly options: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface DocumentView {
+  readonly envelope: string;
+  readonly node: string;
+  readonly version: string;
+  readonly builtAt: Date;
+  /** The data as YAML text. */
+  readonly text: string;
+}
+
+/** The pages: each gives a whole HTML document. */
+export interface Pages {
+  home(context: PageContext, counts: Readonly<Record<string, number>>): string;
+  list(context: PageContext, view: { model: Model; page: Page }): string;
+  thing(context: PageContext, view: ThingView): string;
+  form(context: PageContext, view: FormView): string;
+  login(context: PageContext, view: { problem?: ProblemDocument; next: string }): string;
+  problem(context: PageContext, problem: ProblemDocument): string;
+  document(context: PageContext, view: DocumentView): string;
+  docs(context: PageContext, openapi: Readonly<Record<string, unknown>>): string;
+}

@@ -1,0 +1,49 @@
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
+import { createHttpServer } from './app.ts';
+import { firstStart, openCorral, VERSION } from './corral.ts';
+import { loadDemo } from './fleet/demo.ts';
+import type { Config } from './kernel/config.ts';
+import { pages } from './pages/index.tsx';
+
+/** A running server. */
+export interface Running {
+  readonly url: string;
+  /** Of a database that was new: the admin token; it is not shown again. */
+  readonly adminToken: string | undefined;
+  /** Finishes what is in flight, then closes. */
+  stop(): Promise<void>;
+}
+
+/** Opens the database, loads the demonstration fleet into a new one, and listens. */
+export async function serve(config: Config): Promise<Running> {
+  const log = pino({ level: config.log_level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: false }));
+  const corral = await openCorral(config);
+  const adminToken = await firstStart(corral, config.admin_token, config.demo ? loadDemo : undefined);
+  const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, pages, bodyLimit: config.body_limit, version: VERSION };
+  const server = createHttpServer({ services, documents: corral.documents, log });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  }).catch(async (error: unknown) => {
+    await corral.close();
+    throw error;
+  });
+  const { address, port, family } = server.address() as AddressInfo;
+  const url = config.public_url ?? `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  return {
+    url,
+    adminToken,
+    stop: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const timer = setTimeout(() => server.closeAllConnections(), config.stop_timeout * 1000);
+      await closed;
+      clearTimeout(timer);
+      await corral.close();
+    },
+  };
+}
