@@ -123,7 +123,7 @@ salt() {
 
 for part in $parts; do
   case $part in
-    puppet) debian puppetserver puppet-agent ruby-rspec-puppet ruby-rspec ruby-webrick rubocop puppet-lint ;;
+    puppet) debian puppetserver puppet-agent ruby-rspec-puppet ruby-rspec rubocop puppet-lint ;;
     libvirt) debian libvirt-clients libvirt-daemon libxml2-utils ;;
     chromium) debian chromium ;;
     salt) salt ;;

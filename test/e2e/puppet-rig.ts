@@ -277,6 +277,12 @@ export class Puppetserver {
     ]);
   }
 
+  /** The ENC client, as puppetserver calls it but without it. */
+  enc(certname: string): Promise<Ran> {
+    const module = join(this.folder, 'code/environments/production/modules/corral');
+    return run(join(module, 'files/corral-enc'), ['--config', this.client.config, certname]);
+  }
+
   /** Give the client's folder to puppetserver's user again after the test wrote into it. */
   configure(settings: ClientSettings): void {
     this.client.write(settings);

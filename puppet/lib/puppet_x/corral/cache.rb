@@ -1,5 +1,11 @@
 # frozen_string_literal: true
 
+require 'digest'
+require 'fileutils'
+require 'json'
+require 'time'
+require_relative 'document'
+
 module PuppetX
   module Corral
     # The last good document of each node, in a file of its own.

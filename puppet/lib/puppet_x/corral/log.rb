@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'socket'
+require 'time'
 
 module PuppetX
   module Corral
@@ -33,11 +34,11 @@ module PuppetX
       def syslog(severity, message)
         socket = Socket.new(:UNIX, :DGRAM)
         socket.connect_nonblock(Socket.sockaddr_un(SOCKET))
-        line = "<#{PRIORITIES.fetch(severity)}>#{Time.now.strftime('%b %e %H:%M:%S')} #{@program}[#{Process.pid}]: #{message}"
-        socket.sendmsg_nonblock(line)
+        time = Time.now.strftime('%b %e %H:%M:%S')
+        socket.sendmsg_nonblock("<#{PRIORITIES.fetch(severity)}>#{time} #{@program}[#{Process.pid}]: #{message}")
         true
       ensure
-        socket.close if socket
+        socket&.close
       end
 
       # One write, so that lines of processes that run at once do not mix.

@@ -1,5 +1,10 @@
 # frozen_string_literal: true
 
+require 'json'
+require 'net/http'
+require 'openssl'
+require_relative 'document'
+
 module PuppetX
   module Corral
     # One GET with one deadline over all of it: name, connection, TLS, headers and body.
@@ -58,7 +63,8 @@ module PuppetX
         answer = nil
         http.start do
           http.request(request) do |response|
-            answer = Answer.new(response.code.to_i, response['Corral-Document'], response['ETag'], response.content_type)
+            answer = Answer.new(response.code.to_i, response['Corral-Document'], response['ETag'])
+            answer.type = response.content_type
             answer.body = body_of(response)
           end
         end
@@ -88,11 +94,10 @@ module PuppetX
         raise BadDocument, "the answer is #{type.inspect}, not application/json" unless type == 'application/json'
 
         length = response.content_length
-        if length.nil? && !response.chunked?
-          raise BadDocument, 'the answer does not say how long it is'
-        elsif length && length != body.bytesize
-          raise BadDocument, "the document broke off: #{body.bytesize} of #{length} bytes came"
-        end
+        raise BadDocument, 'the answer does not say how long it is' if length.nil? && !response.chunked?
+        return if length.nil? || length == body.bytesize
+
+        raise BadDocument, "the document broke off: #{body.bytesize} of #{length} bytes came"
       end
 
       def timeout?(error)

@@ -19,12 +19,30 @@ module PuppetX
 
       def node(value, indent)
         case value
-        when Hash then value.empty? ? ' {}' : value.map { |k, v| "\n#{indent}#{quote(k)}:#{node(v, "#{indent}  ")}" }.join
-        when Array then value.empty? ? ' []' : value.map { |v| "\n#{indent}-#{node(v, "#{indent}  ")}" }.join
-        when String then " #{quote(value)}"
-        when nil then ' null'
-        when true, false, Integer then " #{value}"
-        when Float then " #{number(value)}"
+        when Hash then mapping(value, indent)
+        when Array then sequence(value, indent)
+        else " #{scalar(value)}"
+        end
+      end
+
+      def mapping(hash, indent)
+        return ' {}' if hash.empty?
+
+        hash.map { |key, value| "\n#{indent}#{quote(key)}:#{node(value, "#{indent}  ")}" }.join
+      end
+
+      def sequence(array, indent)
+        return ' []' if array.empty?
+
+        array.map { |value| "\n#{indent}-#{node(value, "#{indent}  ")}" }.join
+      end
+
+      def scalar(value)
+        case value
+        when String then quote(value)
+        when nil then 'null'
+        when true, false, Integer then value.to_s
+        when Float then number(value)
         else raise ArgumentError, "cannot write a #{value.class} as YAML"
         end
       end
@@ -41,10 +59,9 @@ module PuppetX
       end
 
       def code(point)
-        if point < 0x100 then format('\\x%02X', point)
-        elsif point < 0x10000 then format('\\u%04X', point)
-        else format('\\U%08X', point)
-        end
+        return format('\\x%02X', point) if point < 0x100
+
+        point < 0x10000 ? format('\\u%04X', point) : format('\\U%08X', point)
       end
     end
   end

@@ -25,12 +25,12 @@ Puppet::Functions.create_function(:'corral::data_hash', Puppet::Functions::Inter
     # Not "%{corral_document}" in hiera.yaml: where strict_variables is on, as in Puppet 8, that fails
     # without an ENC.
     scope_param
-    param "Struct[{Optional['node'] => String, Optional['document'] => String, Optional['config'] => String[1]}]", :options
+    param "Struct[Optional['node'] => String, Optional['document'] => String, Optional['config'] => String]", :options
     param 'Puppet::LookupContext', :context
   end
 
   def data_hash(scope, options, context)
-    client = PuppetX::Corral::Client.new(PuppetX::Corral::Config.load(options['config']))
+    client = PuppetX::Corral::Client.new(PuppetX::Corral::Config.load(present(options['config'])))
     node = present(options['node']) || certname(scope)
     version = present(options['document']) || present(variable(scope, 'corral_document'))
     served = serve(client, node, version)
