@@ -107,10 +107,10 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const asked = parseDocumentRequest(new URL(url).pathname, 'text/html');
     const found = await documents.find(tokenOf(context.req.header('authorization'), context.req.header('cookie')), asked.name);
     const node = nodeOf(found, asked.name);
-    const { version, body } = await documents.load(node.id, asked.name);
+    const { version, body, builtAt } = await documents.load(node.id, asked.name);
     const text = toYaml(envelop(asked.envelope, body, version, node.manager));
     const page = (): string =>
-      services.pages.document({ catalog: services.catalog, identity: context.get('identity'), url: new URL(url) }, { envelope: asked.envelope, node: node.fqdn, version, builtAt: node.built_at, text });
+      services.pages.document({ catalog: services.catalog, identity: context.get('identity'), url: new URL(url) }, { envelope: asked.envelope, node: node.fqdn, version, builtAt, text });
     return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
   });
   app.route('/', apiRoutes(services));
@@ -176,7 +176,6 @@ export function createHttpServer(options: AppOptions): Server {
   const serve = async (request: IncomingMessage, response: ServerResponse, url: string): Promise<void> => {
     const begun = performance.now();
     const id = /^[\w.-]{1,64}$/.exec(String(request.headers['x-request-id'] ?? ''))?.[0] ?? randomUUID();
-    response.setHeader('X-Request-Id', id);
     let status = 500;
     let name: string | undefined;
     let version: string | undefined;
@@ -187,7 +186,7 @@ export function createHttpServer(options: AppOptions): Server {
         await listener(request, response);
         return;
       }
-      const served = await serveDocument(documents, request, response, asked);
+      const served = await serveDocument(documents, request, response, asked, id);
       ({ status, version } = served);
       name = served.identity?.name;
     } catch (error) {
@@ -195,7 +194,7 @@ export function createHttpServer(options: AppOptions): Server {
       const problem = seen instanceof Problem ? seen : new Problem('internal', `Something failed in Corral; its log has more under request id ${id}`);
       if (problem.status >= 500) log.error({ id, err: error }, problem.message);
       status = problem.status;
-      sendProblem(response, problem);
+      sendProblem(response, problem, id);
     }
     log.info({ id, method: request.method, path: url, status, ms: Math.round((performance.now() - begun) * 10) / 10, token: name, document: version }, 'request');
   };
@@ -206,13 +205,13 @@ export function createHttpServer(options: AppOptions): Server {
   });
 }
 
-function sendProblem(response: ServerResponse, problem: Problem): void {
+function sendProblem(response: ServerResponse, problem: Problem, id: string): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
   const body = JSON.stringify(problem.toDocument());
-  const headers: Record<string, string | number> = { 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' };
+  const headers: Record<string, string | number> = { 'X-Request-Id': id, 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' };
   if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
   if (problem.status === 503) headers['Retry-After'] = 2;
   response.writeHead(problem.status, headers).end(body);

@@ -20,7 +20,7 @@ export type Envelope = 'enc' | 'hiera' | 'pillar' | 'tops' | 'documents';
 export interface Found {
   readonly identity: Identity;
   /** Undefined: no such node. */
-  readonly node: { readonly id: number; readonly fqdn: string; readonly state: string; readonly manager: 'puppet' | 'salt'; readonly version: string; readonly built_at: Date } | undefined;
+  readonly node: { readonly id: number; readonly fqdn: string; readonly state: string; readonly manager: 'puppet' | 'salt'; readonly version: string } | undefined;
 }
 
 export interface Rendered {
@@ -30,6 +30,7 @@ export interface Rendered {
 }
 
 interface Pending {
+  readonly key: string;
   readonly hash: Buffer;
   readonly fqdn: string;
   readonly resolve: (found: Found) => void;
@@ -46,7 +47,6 @@ interface LookupRow {
   readonly manager: 'puppet' | 'salt';
   readonly number: number;
   readonly hash: string;
-  readonly built_at: Date;
 }
 
 /** Lookups under way at once; the others wait and share the next one. */
@@ -54,7 +54,10 @@ const LOOKUPS = 2;
 /** Most requests that share one lookup. */
 const BATCH = 256;
 
-const LOOKUP = `select t.kind, t.name, tn.fqdn as token_node, n.id, n.fqdn, n.state, n.manager, d.number, d.hash, d.built_at
+/** Token hashes kept. */
+const HASHES = 20_000;
+
+const LOOKUP = `select t.kind, t.name, tn.fqdn as token_node, n.id, n.fqdn, n.state, n.manager, d.number, d.hash
   from unnest($1::bytea[], $2::text[]) with ordinality as i (hash, fqdn, ord)
   left join token t on t.hash = i.hash left join node tn on tn.id = t.node_id
   left join node n on n.fqdn = i.fqdn left join document d on d.node_id = n.id order by i.ord`;
@@ -68,6 +71,7 @@ export class DocumentService {
   readonly #pool: pg.Pool;
   readonly #secrets: SecretBox;
   readonly #cache: RenderCache;
+  readonly #hashes = new Map<string, Buffer>();
   #pending: Pending[] = [];
   #underway = 0;
 
@@ -84,9 +88,20 @@ export class DocumentService {
   find(token: string | undefined, fqdn: string): Promise<Found> {
     if (token === undefined) return Promise.reject(noToken());
     return new Promise((resolve, reject) => {
-      this.#pending.push({ hash: hashToken(token), fqdn: fqdn.toLowerCase(), resolve, reject });
+      const name = fqdn.toLowerCase();
+      this.#pending.push({ key: `${token} ${name}`, hash: this.#hashOf(token), fqdn: name, resolve, reject });
       if (this.#pending.length === 1) setImmediate(() => this.#flush());
     });
+  }
+
+  /** Hashing costs more than the rest of a lookup; the hashes of recent tokens are kept, never the answer. */
+  #hashOf(token: string): Buffer {
+    const kept = this.#hashes.get(token);
+    if (kept) return kept;
+    if (this.#hashes.size >= HASHES) this.#hashes.clear();
+    const hash = hashToken(token);
+    this.#hashes.set(token, hash);
+    return hash;
   }
 
   #flush(): void {
@@ -102,11 +117,15 @@ export class DocumentService {
 
   async #lookup(batch: readonly Pending[]): Promise<void> {
     try {
-      const { rows } = await this.#pool.query<LookupRow>({ name: 'lookup', text: LOOKUP, values: [batch.map((one) => one.hash), batch.map((one) => one.fqdn)] });
-      for (const [i, one] of batch.entries()) {
-        const row = rows[i]!;
-        if (row.kind === null) one.reject(badToken());
-        else one.resolve(foundOf(row, row.kind));
+      const asked = new Map<string, Pending>();
+      for (const one of batch) asked.set(one.key, one);
+      const distinct = [...asked.values()];
+      const { rows } = await this.#pool.query<LookupRow>({ name: 'lookup', text: LOOKUP, values: [distinct.map((one) => one.hash), distinct.map((one) => one.fqdn)] });
+      const found = new Map(distinct.map((one, i) => [one.key, rows[i]!.kind === null ? undefined : foundOf(rows[i]!, rows[i]!.kind!)]));
+      for (const one of batch) {
+        const answer = found.get(one.key);
+        if (answer) one.resolve(answer);
+        else one.reject(badToken());
       }
     } catch (error) {
       for (const one of batch) one.reject(error);
@@ -131,14 +150,14 @@ export class DocumentService {
   }
 
   /** The newest document of a node. @throws Problem not-found */
-  async load(id: number, asked: string): Promise<{ version: string; body: DocumentBody }> {
-    const { rows } = await this.#pool.query<{ number: number; hash: string; body: DocumentBody }>({
+  async load(id: number, asked: string): Promise<{ version: string; body: DocumentBody; builtAt: Date }> {
+    const { rows } = await this.#pool.query<{ number: number; hash: string; body: DocumentBody; built_at: Date }>({
       name: 'document',
-      text: 'select number, hash, body from document where node_id = $1',
+      text: 'select number, hash, body, built_at from document where node_id = $1',
       values: [id],
     });
     if (!rows[0]) throw noNode(asked);
-    return { version: `${rows[0].number}-${rows[0].hash}`, body: openBody(this.#secrets, id, rows[0].body) };
+    return { version: `${rows[0].number}-${rows[0].hash}`, builtAt: rows[0].built_at, body: openBody(this.#secrets, id, rows[0].body) };
   }
 
   /** Every node's document, a line each, in batches: memory does not grow with the fleet, a slow reader holds nothing up. */
@@ -176,7 +195,7 @@ function foundOf(row: LookupRow, kind: Identity['kind']): Found {
     node:
       row.id === null
         ? undefined
-        : { id: Number(row.id), fqdn: row.fqdn, state: row.state, manager: row.manager, version: `${row.number}-${row.hash}`, built_at: row.built_at },
+        : { id: Number(row.id), fqdn: row.fqdn, state: row.state, manager: row.manager, version: `${row.number}-${row.hash}` },
   };
 }
 

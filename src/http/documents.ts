@@ -67,13 +67,15 @@ export interface Served {
  * framework would cost more than the answer.
  * @throws Problem for the caller to send
  */
-export async function serveDocument(service: DocumentService, request: IncomingMessage, response: ServerResponse, asked: DocumentRequest): Promise<Served> {
+export async function serveDocument(service: DocumentService, request: IncomingMessage, response: ServerResponse, asked: DocumentRequest, id: string): Promise<Served> {
   const { authorization, cookie } = request.headers;
   const found = await service.find(tokenOf(authorization, cookie), asked.name);
-  if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found);
-  if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') return sendJson(response, found, {});
+  if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found, id);
+  if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') return sendJson(response, found, {}, id);
   const { bytes, etag, version } = await service.render(found, asked.name, asked.envelope, asked.format as 'json');
+  /* All headers in one go: setHeader would take the slow way. */
   const headers = {
+    'X-Request-Id': id,
     ETag: etag,
     'Corral-Document': version,
     'Corral-Node': found.node!.fqdn,
@@ -90,16 +92,16 @@ export async function serveDocument(service: DocumentService, request: IncomingM
 }
 
 /** One key, for hiera-http: 404 when the document has no such key, null when it is undef. */
-async function serveKey(service: DocumentService, response: ServerResponse, asked: DocumentRequest, key: string, found: Found): Promise<Served> {
+async function serveKey(service: DocumentService, response: ServerResponse, asked: DocumentRequest, key: string, found: Found, id: string): Promise<Served> {
   const { bytes } = await service.render(found, asked.name, 'hiera', 'json');
   const data = JSON.parse(bytes.toString()) as Record<string, unknown>;
   if (!Object.hasOwn(data, key)) throw new Problem('not-found', `The document of ${nodeOf(found, asked.name).fqdn} has no key '${key.slice(0, 200)}'`);
-  return sendJson(response, found, data[key]);
+  return sendJson(response, found, data[key], id);
 }
 
-function sendJson(response: ServerResponse, found: Found, data: unknown): Served {
+function sendJson(response: ServerResponse, found: Found, data: unknown, id: string): Served {
   const bytes = Buffer.from(JSON.stringify(data));
-  response.writeHead(200, { 'Content-Type': media.json, 'Content-Length': bytes.length, 'Cache-Control': 'private, no-cache', Vary: 'Accept, Authorization, Cookie' });
+  response.writeHead(200, { 'X-Request-Id': id, 'Content-Type': media.json, 'Content-Length': bytes.length, 'Cache-Control': 'private, no-cache', Vary: 'Accept, Authorization, Cookie' });
   response.end(bytes);
   return { status: 200, bytes: bytes.length, identity: found.identity, version: undefined };
 }
