@@ -20,14 +20,14 @@ export function bridgeName(nic: { readonly name: string }): string {
   return `br-${nic.name}`;
 }
 
-/** The bridge that the interfaces of one network share on a host, e.g. cn-1f0c9a2be4. */
-export function networkBridgeName(network: string): string {
-  return `cn-${digest(network, 10)}`;
+/** The bridge that the interfaces behind one uplink share on a host, e.g. cn-1f0c9a2be4. */
+export function networkBridgeName(uplink: string): string {
+  return `cn-${digest(uplink, 10)}`;
 }
 
-/** The VLAN device of a tag on a host's interface, e.g. cv4094-1f0c9a: an interface's name may be 15 long. */
+/** The VLAN device of a tag on a host's interface, e.g. cv4094-1f0c9a2b: the parent's own name may be 15 long. */
 export function vlanName(parent: string, tag: number): string {
-  return `cv${tag}-${digest(parent, 6)}`;
+  return `cv${tag}-${digest(parent, 8)}`;
 }
 
 /** The VXLAN device of an id (24 bits), e.g. cx16777215. */
@@ -35,8 +35,8 @@ export function vxlanName(id: number): string {
   return `cx${id}`;
 }
 
-/** The two ends of the cable from a VM's bridge to a network's: in the VM's bridge, in the network's. */
-export function cableNames(nic: { readonly name: string }, network: string): readonly [string, string] {
-  const tail = digest(`${nic.name} ${network}`, 12);
+/** The two ends of the cable between a VM's bridge and a network's: in the VM's bridge, in the other. */
+export function cableNames(nic: { readonly name: string }, bridge: string): readonly [string, string] {
+  const tail = digest(`${nic.name} ${bridge}`, 12);
   return [`ca${tail}`, `cb${tail}`];
 }

@@ -12,7 +12,7 @@ export function secretXml(secret: { readonly uuid: string; readonly cluster: str
       { ephemeral: 'no', private: 'yes' },
       element('uuid', null, secret.uuid.toLowerCase()),
       element('description', null, `Ceph key ${secret.entity} of the cluster ${secret.cluster}`),
-      element('usage', { type: 'ceph' }, element('name', null, `${secret.cluster}/${secret.entity}`)),
+      element('usage', { type: 'ceph' }, element('name', null, `${secret.cluster} ${secret.entity}`)),
     ),
   );
 }

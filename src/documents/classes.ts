@@ -1,0 +1,38 @@
+/** Which classes (Puppet) and states (Salt) a document asks for. */
+import type { DocumentBody } from './document.ts';
+import type { Json, JsonObject } from './canonical.ts';
+
+/** The parts of a class's name: `['corral', 'ceph', 'osd']` is corral::ceph::osd and corral.ceph.osd. */
+export type ClassPath = readonly string[];
+
+const SECTIONS: readonly ClassPath[] = [['hypervisor'], ['ceph', 'mon'], ['ceph', 'osd'], ['ceph', 'client']];
+
+/**
+ * The sections that a document has, each with the class that applies it, in a fixed order. Sections,
+ * not roles, decide: a host that gave up a role may still have things of it to remove.
+ */
+export function sectionsOf(body: DocumentBody): { readonly path: ClassPath; readonly data: JsonObject }[] {
+  const found: { path: ClassPath; data: JsonObject }[] = [];
+  for (const path of SECTIONS) {
+    let data: Json | undefined = body;
+    for (const key of path) data = isObject(data) ? data[key] : undefined;
+    if (isObject(data)) found.push({ path: ['corral', ...path], data });
+  }
+  return found;
+}
+
+/** The classes of a document: `corral` first. */
+export function classesOf(body: DocumentBody): ClassPath[] {
+  return [['corral'], ...sectionsOf(body).map(({ path }) => path)];
+}
+
+/** Whether a JSON value is an object. */
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A body's value that is text; empty when it is not there, which `buildDocument` never leaves. */
+export function textOf(body: DocumentBody, key: string): string {
+  const value = body[key];
+  return typeof value === 'string' ? value : '';
+}
