@@ -4,7 +4,8 @@
 # that the document does not name stays as it is.
 #
 # @param domains
-#   The virtual machines by name; each with `ensure` (present or absent), and if present with `xml`.
+#   The virtual machines by name; each with `ensure` (present or absent), and if present with `xml`,
+#   or with `unsupported` and why Corral has no XML for it: its file is left as it is.
 # @param volumes
 #   The volumes by name. Not applied yet.
 # @param pools
@@ -33,14 +34,17 @@ class corral::hypervisor (
   $domains.each |$name, $domain| {
     case $domain['ensure'] {
       'present': {
-        unless $domain['xml'] =~ String[1] {
+        if $domain['xml'] =~ String[1] {
+          file { "${dir}/${name}.xml":
+            ensure  => file,
+            owner   => 'root',
+            mode    => '0600',
+            content => $domain['xml'],
+          }
+        } elsif $domain['unsupported'] =~ NotUndef {
+          warning("corral::hypervisor: the domain ${name} is not for libvirt: ${domain['unsupported']}")
+        } else {
           fail("corral::hypervisor: the domain ${name} has no xml")
-        }
-        file { "${dir}/${name}.xml":
-          ensure  => file,
-          owner   => 'root',
-          mode    => '0600',
-          content => $domain['xml'],
         }
       }
       'absent': {

@@ -18,7 +18,7 @@
 # @param site
 #   The site that the node is at.
 # @param interfaces
-#   The node's own interfaces and their addresses. Not applied yet.
+#   The node's own interfaces by name, with their addresses. Not applied yet.
 # @param config_dir
 #   The directory that all files of this module are written to.
 class corral (
@@ -26,7 +26,7 @@ class corral (
   String[1]                           $node,
   Array[String[1]]                    $roles      = [],
   Optional[String]                    $site       = undef,
-  Variant[Hash[String, Any], Array]   $interfaces = {},
+  Hash[String[1], Any]                $interfaces = {},
   Pattern[/\A\/[^\0]+\z/]             $config_dir = '/etc/corral',
 ) {
   if $trusted['certname'] =~ String[1] and $node != $trusted['certname'] {

@@ -2,25 +2,22 @@
 #
 # @api private
 #
-# @param cluster
-#   The Ceph cluster; when it is empty nothing is written.
-# @param parts
-#   What else goes into the file.
+# @param data
+#   What goes into the file. When all of it is empty nothing is written.
 define corral::part (
-  Hash[String[1], Any] $cluster,
-  Hash[String[1], Any] $parts,
+  Hash[String[1], Any] $data,
 ) {
   include corral
 
-  if $cluster.empty {
-    warning("corral: the document of ${corral::node} has no cluster for ${title}: nothing is written")
-  } else {
+  if $data.any |$_, $value| { !$value.unwrap.empty } {
     # A Sensitive content is neither logged nor shown as a difference.
     file { "${corral::config_dir}/${title}.json":
       ensure  => file,
       owner   => 'root',
       mode    => '0600',
-      content => corral::to_json({ 'cluster' => $cluster } + $parts),
+      content => corral::to_json($data),
     }
+  } else {
+    warning("corral: the document of ${corral::node} has nothing for ${title}: nothing is written")
   }
 }

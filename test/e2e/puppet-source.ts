@@ -48,8 +48,8 @@ async function faultSource(): Promise<Source> {
 }
 
 async function corralSource(starter: string): Promise<Source> {
-  const { startCorral } = (await import(pathToFileURL(starter).href)) as { startCorral(): Promise<RunningCorral> };
-  const corral = await startCorral();
+  const { startCorral } = (await import(pathToFileURL(starter).href)) as { startCorral(env: Record<string, string>): Promise<RunningCorral> };
+  const corral = await startCorral({ CORRAL_DEMO: '1' });
   const counter = await countRequests(corral.url);
   const get = async (path: string, accept: string): Promise<string> => {
     const headers = { authorization: `Bearer ${corral.adminToken}`, accept };

@@ -82,8 +82,8 @@ export function exampleDocument(version: string, domains: Mapping = exampleDomai
       'corral::roles': ['hypervisor'],
       'corral::site': 'fra1',
       'corral::hypervisor::domains': domains,
-      'corral::ceph::client::cluster': { name: 'ceph', fsid: '11111111-2222-3333-4444-555555555555' },
-      'corral::ceph::client::keys': { 'client.libvirt': { secret: SECRET, caps: { mon: 'profile rbd' } } },
+      'corral::ceph::client::clusters': { ceph: { fsid: '11111111-2222-3333-4444-555555555555' } },
+      'corral::ceph::client::keys': { ceph: { 'client.libvirt': { ensure: 'present', secret: SECRET } } },
       lookup_options: {
         'corral::hypervisor::domains': { merge: { strategy: 'deep' } },
         '^corral::.*(key|keys|secret|secrets)$': { convert_to: 'Sensitive' },

@@ -1,17 +1,19 @@
-# @summary What a client of Ceph needs to know, as a file: ceph-client.json.
+# @summary What a client of Ceph clusters needs to know, as a file: ceph-client.json.
 #
-# Without a cluster nothing is written and nothing is removed.
+# Without any data nothing is written and nothing is removed.
 #
-# @param cluster
-#   The cluster, with its monitors.
+# @param clusters
+#   The clusters by name, each with its monitors.
 # @param keys
-#   The keys that the client holds, by entity.
+#   The keys that the client holds, by cluster and entity.
 class corral::ceph::client (
-  Hash[String[1], Any] $cluster = {},
-  Corral::Keys         $keys    = {},
+  Hash[String[1], Any] $clusters = {},
+  Corral::Keys         $keys     = {},
 ) {
   corral::part { 'ceph-client':
-    cluster => $cluster,
-    parts   => { 'keys' => $keys },
+    data => {
+      'clusters' => $clusters,
+      'keys'     => $keys,
+    },
   }
 }

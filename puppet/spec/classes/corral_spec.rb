@@ -72,6 +72,13 @@ describe 'corral::hypervisor' do
   it { is_expected.to contain_file('/etc/corral/domains/vm-18.xml').with_ensure('absent') }
   it { is_expected.to have_file_resource_count(5) }
 
+  context 'with a domain that libvirt cannot run' do
+    let(:params) { { 'domains' => { 'vm-1' => { 'ensure' => 'present', 'unsupported' => { 'code' => 'x' } } } } }
+
+    it { is_expected.to compile }
+    it { is_expected.not_to contain_file('/etc/corral/domains/vm-1.xml') }
+  end
+
   context 'without domains' do
     let(:params) { {} }
 
@@ -91,7 +98,7 @@ describe 'corral::hypervisor' do
   end
 end
 
-{ 'mon' => %w[peers pools], 'osd' => ['osds'], 'client' => [] }.each do |part, others|
+{ 'mon' => %w[cluster peers pools], 'osd' => %w[cluster peers osds], 'client' => ['clusters'] }.each do |part, others|
   describe "corral::ceph::#{part}" do
     let(:node) { 'hv1.example.net' }
     let(:pre_condition) { corral(base) }
@@ -99,7 +106,7 @@ end
     let(:keys) { { 'client.a' => { 'secret' => 'S3CRET' } } }
     let(:file) { catalogue.resource('file', "/etc/corral/ceph-#{part}.json") }
     let(:params) do
-      rest.merge('cluster' => { 'fsid' => 'f' }, 'keys' => sensitive(keys))
+      rest.merge('keys' => sensitive(keys))
     end
 
     it { is_expected.to compile.with_all_deps }
@@ -108,16 +115,16 @@ end
       expect(file[:mode]).to eq('0600')
       expect(file.sensitive_parameters).to eq([:content])
       expect(JSON.parse(file[:content]))
-        .to eq({ 'cluster' => { 'fsid' => 'f' }, 'keys' => keys }.merge(rest))
+        .to eq(rest.merge(part == 'mon' ? { 'port' => nil } : {}, 'keys' => keys))
     end
 
     context 'with keys that are not marked as sensitive' do
-      let(:params) { { 'cluster' => { 'fsid' => 'f' }, 'keys' => keys } }
+      let(:params) { { 'keys' => keys } }
 
       it { is_expected.to compile }
     end
 
-    context 'without a cluster' do
+    context 'without data' do
       let(:params) { {} }
 
       it { is_expected.to compile }

@@ -65,6 +65,7 @@ describe PuppetX::Corral::Client do
     parts = {
       'another node' => [{ 'node' => 'hv2.example.net' }, /is for the node "hv2/],
       'no version' => [{ 'version' => nil }, /has no version/],
+      "Salt's node" => [{ 'manager' => 'salt' }, /that salt manages, not Puppet/],
       'an enc that is a list' => [{ 'enc' => [] }, /no mapping "enc"/],
       'classes that are a list' => [{ 'enc' => { 'classes' => ['a'], 'parameters' => {} } }, /"enc.classes"/],
       'no parameters' => [{ 'enc' => { 'classes' => {} } }, /"enc.parameters"/],

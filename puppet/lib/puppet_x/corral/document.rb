@@ -42,6 +42,8 @@ module PuppetX
     end
 
     def check_parts(document)
+      manager = document.fetch('manager', 'puppet')
+      must(manager == 'puppet', "is for a node that #{manager} manages, not Puppet")
       enc = document['enc']
       hiera = document['hiera']
       must(enc.is_a?(Hash), 'has no mapping "enc"')
