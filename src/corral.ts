@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type pg from 'pg';
 import { createCatalog, type Catalog } from './db/catalog.ts';
-import { startEmbedded, type Embedded } from './db/embedded.ts';
+import { attachEmbedded, startEmbedded, type Embedded } from './db/embedded.ts';
 import { markDone, migrate, wasDone } from './db/migrate.ts';
 import { createOrm, createPool } from './db/orm.ts';
 import type { Db } from './db/read.ts';
@@ -39,12 +39,14 @@ export const entities = [...resources.map((resource) => resource.entity), ...int
 
 /**
  * Opens the database that the configuration names: an existing one, or the embedded one, which is started.
+ * @param options.attach beside the process that owns the data folder, where there is one
  * @throws DataFolderInUse
  */
-export async function openCorral(config: Config): Promise<Corral> {
+export async function openCorral(config: Config, { attach = false }: { attach?: boolean } = {}): Promise<Corral> {
   let embedded: Embedded | undefined;
-  if (config.database_url === undefined) embedded = await startEmbedded(config.data);
-  const url = config.database_url ?? embedded!.url;
+  const running = config.database_url ?? (attach ? await attachEmbedded(config.data) : undefined);
+  if (running === undefined) embedded = await startEmbedded(config.data);
+  const url = running ?? embedded!.url;
   try {
     await migrate(url);
     const orm = await createOrm(entities, url, config.pool_size);

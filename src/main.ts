@@ -1,8 +1,8 @@
-import { ConfigError, loadConfig } from './kernel/config.ts';
-import { serve } from './serve.ts';
+import { run } from './cli/run.ts';
 
-const { config } = loadConfig(process.env);
-const running = await serve(config);
-console.log(running.url, running.adminToken);
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void running.stop().then(() => process.exit(0)));
-void ConfigError;
+/* Whoever reads our output may stop reading, as head does: no reason to fail. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+process.exitCode = await run(process.argv.slice(2));

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { createHttpServer } from './app.ts';
-import { firstStart, openCorral, VERSION } from './corral.ts';
+import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
 import { loadDemo } from './fleet/demo.ts';
 import type { Config } from './kernel/config.ts';
 import { pages } from './pages/index.tsx';
@@ -11,6 +11,9 @@ export interface Running {
   readonly url: string;
   /** Of a database that was new: the admin token; it is not shown again. */
   readonly adminToken: string | undefined;
+  readonly corral: Corral;
+  /** How many requests are in flight. */
+  active(): number;
   /** Finishes what is in flight, then closes. */
   stop(): Promise<void>;
 }
@@ -22,6 +25,11 @@ export async function serve(config: Config): Promise<Running> {
   const adminToken = await firstStart(corral, config.admin_token, config.demo ? loadDemo : undefined);
   const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, pages, bodyLimit: config.body_limit, version: VERSION };
   const server = createHttpServer({ services, documents: corral.documents, log });
+  let active = 0;
+  server.on('request', (_request, response) => {
+    active++;
+    response.once('close', () => active--);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, () => {
@@ -37,6 +45,8 @@ export async function serve(config: Config): Promise<Running> {
   return {
     url,
     adminToken,
+    corral,
+    active: () => active,
     stop: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();

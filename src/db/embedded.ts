@@ -127,6 +127,37 @@ async function reach(url: string, child: ChildProcess | undefined, log: () => st
   }
 }
 
+/** Where the server of a data folder has its socket: in it, or in /tmp where that path would be too long. */
+async function socketFolder(folder: string): Promise<string> {
+  const sockets = join(folder, 'socket');
+  if (sockets.length <= MAX_SOCKET_DIR) return sockets;
+  const { ino, dev } = await stat(folder);
+  return `/tmp/corral-${process.getuid?.() ?? 0}-${dev}-${ino}`;
+}
+
+function urlOf(sockets: string, database: string): string {
+  return `postgres://corral@localhost/${database}?host=${encodeURIComponent(sockets)}`;
+}
+
+/**
+ * The URL of the embedded PostgreSQL of another process that owns this data folder and runs now; the
+ * caller is its guest and never stops it. Undefined when nobody owns the folder: `startEmbedded` then.
+ */
+export async function attachEmbedded(data: string): Promise<string | undefined> {
+  const folder = resolve(data);
+  if (!existsSync(folder)) return undefined;
+  const sockets = await socketFolder(folder);
+  const client = await connect(urlOf(sockets, 'postgres')).catch(() => undefined);
+  if (!client) return undefined;
+  try {
+    const { rowCount } = await client.query(`select from pg_locks where locktype = 'advisory' and objid = ${OWNER_LOCK} and granted`);
+    const { rowCount: made } = await client.query(`select from pg_database where datname = 'corral'`);
+    return rowCount !== 0 && made !== 0 ? urlOf(sockets, 'corral') : undefined;
+  } finally {
+    await client.end();
+  }
+}
+
 /**
  * Starts PostgreSQL in `<data>/postgres`, makes the database when it is new, and owns the folder until
  * `stop`. It listens on a Unix socket in a folder that only its account may enter, and on no port. A
@@ -140,18 +171,14 @@ export async function startEmbedded(data: string, settings: readonly string[] = 
   const who = account();
   await hydrate(bin.root);
   await mkdir(folder, { recursive: true, mode: 0o755 });
-  let sockets = join(folder, 'socket');
-  if (sockets.length > MAX_SOCKET_DIR) {
-    const { ino, dev } = await stat(folder);
-    sockets = `/tmp/corral-${process.getuid?.() ?? 0}-${dev}-${ino}`;
-  }
+  const sockets = await socketFolder(folder);
   await mkdir(sockets, { recursive: true, mode: 0o700 });
   const owner = await stat(sockets);
   if (process.getuid && owner.uid !== process.getuid() && owner.uid !== who?.uid) throw new Error(`${sockets} belongs to somebody else`);
   await chmod(sockets, 0o700);
   if (who) await chown(sockets, who.uid, who.gid);
-  const server = `postgres://corral@localhost/postgres?host=${encodeURIComponent(sockets)}`;
-  const url = `postgres://corral@localhost/corral?host=${encodeURIComponent(sockets)}`;
+  const server = urlOf(sockets, 'postgres');
+  const url = urlOf(sockets, 'corral');
 
   let lock = await connect(server).catch(() => undefined);
   let log = '';
