@@ -16,7 +16,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultDocument, Mapping } from './faults.ts';
 
-const VENV = join(process.env['CORRAL_E2E_DIR'] ?? '/var/cache/corral-e2e', 'salt');
+export const VENV = join(process.env['CORRAL_E2E_DIR'] ?? '/var/cache/corral-e2e', 'salt');
 const EXTENSION = resolve(import.meta.dirname, '../../salt');
 
 /** Why these tests cannot run here; undefined when they can. */
@@ -131,8 +131,10 @@ export class SaltRig {
 
   /** `salt -L <minions> state.apply`: the states that tops name. */
   async apply(minions: string[], ...args: string[]): Promise<StateRun[]> {
-    // The exit status is 1 when a run failed, so only the output tells.
-    const said = await this.run('salt', ['-c', this.#config('master'), '--static', '--out=json', '-t', '60', '-L', minions.join(','), 'state.apply', ...args]);
+    // The exit status is 1 when a run failed, so only the output tells. `salt` now and then misses a
+    // return, and asks for it after -t seconds; a run that takes longer is waited for all the same.
+    const target = ['-c', this.#config('master'), '--static', '--out=json', '-t', '10', '-L', minions.join(',')];
+    const said = await this.run('salt', [...target, 'state.apply', ...args]);
     const returned = readJson(said.stdout, said.stderr);
     return minions.map((minion) => stateRun(minion, returned[minion]));
   }

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type RunningCorral, startCorral } from './corral.ts';
 import { type FaultServer, type Mapping, startFaultServer } from './faults.ts';
 import { AWKWARD_XML, filesFor, filesOf, modesOf, nodeDocument, type SaltRig, startSalt, whyNoSalt } from './salt-rig.ts';
 
@@ -133,33 +134,27 @@ describe.skipIf(reason !== undefined)('salt-master and salt-minion', () => {
 });
 
 /** The same with the real API, once it is built. */
-const built = existsSync(join(import.meta.dirname, '../../dist/main.js')) && existsSync(join(import.meta.dirname, 'corral.ts'));
+const built = existsSync(join(import.meta.dirname, '../../dist/main.js'));
 if (!built) console.warn('SKIPPED: Salt with the real Corral: it is not built (npm run build)');
 
-interface Corral {
-  url: string;
-  adminToken: string;
-  nodeToken(fqdn: string): Promise<string> | string;
-  stop(): Promise<void>;
-}
-
 describe.skipIf(reason !== undefined || !built)('salt-master and salt-minion with Corral itself', () => {
-  let corral: Corral;
+  let corral: RunningCorral;
   let rig: SaltRig;
   let folder: string;
-  let minion: string;
-  const get = async (path: string): Promise<Response> =>
-    fetch(`${corral.url}${path}`, { headers: { Authorization: `Bearer ${corral.adminToken}`, Accept: 'application/json' } });
+  const run = async () => (await rig.apply([MINION]))[0]!;
+  const changed = ({ states }: { states: { id: string; changes: object }[] }) => states.filter(({ changes }) => Object.keys(changes).length > 0).map(({ id }) => id);
+  const pillar = async (): Promise<Mapping> => {
+    const headers = { Authorization: `Bearer ${corral.adminToken}`, Accept: 'application/json' };
+    return (await (await fetch(`${corral.url}/pillar/${MINION}`, { headers })).json()) as Mapping;
+  };
 
   beforeAll(async () => {
-    const name = './corral.ts';
-    const { startCorral } = (await import(name)) as { startCorral(): Promise<Corral> };
     corral = await startCorral();
+    await makeFleet(corral);
     folder = mkdtempSync(join(tmpdir(), 'corral-client-'));
     writeFileSync(join(folder, 'token'), corral.adminToken, { mode: 0o600 });
-    minion = await saltNode(get);
     const settings = { url: corral.url, token_file: join(folder, 'token'), cache_dir: join(folder, 'cache') };
-    rig = await startSalt({ minions: [minion], pillar: settings, tops: settings });
+    rig = await startSalt({ minions: [MINION], pillar: settings, tops: settings });
   }, TIMEOUT);
 
   afterAll(async () => {
@@ -168,24 +163,63 @@ describe.skipIf(reason !== undefined || !built)('salt-master and salt-minion wit
     if (folder !== undefined) rmSync(folder, { recursive: true });
   }, 30_000);
 
-  test('state.apply writes the node of the demonstration fleet, and then has nothing to do', async () => {
-    const pillar = (await (await get(`/pillar/${minion}`)).json()) as Mapping;
-    const [first] = await rig.apply([minion]);
-    expect(first).toMatchObject({ ok: true, refusal: '' });
-    expect(filesOf(rig.target(minion))).toEqual(filesFor(pillar));
-    const [second] = await rig.apply([minion]);
-    expect(second!.ok).toBe(true);
-    expect(second!.states.filter(({ changes }) => Object.keys(changes).length > 0)).toEqual([]);
-    expect(rig.masterLog).toMatch(/corral pillar minion=\S+ version=\S+ source=unchanged/);
+  test('state.apply writes the modelled node byte for byte', async () => {
+    expect(await run()).toMatchObject({ ok: true, refusal: '' });
+    const expected = filesFor(await pillar());
+    expect(Object.keys(expected).toSorted()).toEqual(['ceph-osd.json', 'document.json', 'domains/vm-1.xml', 'domains/vm-2.xml']);
+    expect(expected['domains/vm-1.xml']).toContain('{{ 7 * 7 }}');
+    expect(filesOf(rig.target(MINION))).toEqual(expected);
+  }, TIMEOUT);
+
+  test('the second run changes nothing, on two answers of 304', async () => {
+    const before = rig.masterLog.length;
+    const second = await run();
+    expect(second.ok).toBe(true);
+    expect(changed(second)).toEqual([]);
+    const lines = rig.masterLog.slice(before).match(/corral (pillar|tops) minion=.*/g)!;
+    const { document } = (await pillar())['corral'] as { document: string };
+    expect(lines).toEqual(['pillar', 'tops'].map((kind) => `corral ${kind} minion=${MINION} version=${document} source=unchanged age=0s`));
+  }, TIMEOUT);
+
+  test('a VM that is deleted loses its file, and nothing else changes', async () => {
+    await corral.call('DELETE', '/api/v1/vms/2');
+    const after = await run();
+    expect(after).toMatchObject({ ok: true, refusal: '' });
+    expect(changed(after).toSorted()).toEqual(['corral: document', 'corral: domain vm-2']);
+    expect(filesOf(rig.target(MINION))).toEqual(filesFor(await pillar()));
+  }, TIMEOUT);
+
+  test("another node's token fails the run, though there is a copy", async () => {
+    await corral.call('POST', '/api/v1/nodes', { fqdn: 'hv2.example.net', site: 'fra1', manager: 'salt', roles: { hypervisor: { methods: ['QEMU'], cores: 4, ram: 2 ** 32 } } });
+    writeFileSync(join(folder, 'token'), await corral.nodeToken('hv2.example.net'));
+    const { ok, refusal } = await run();
+    expect(ok).toBe(false);
+    expect(refusal).toMatch(/Failed to load ext_pillar corral: Corral answered 403 for hv1/);
+    writeFileSync(join(folder, 'token'), await corral.nodeToken(MINION));
+    expect(await run()).toMatchObject({ ok: true, refusal: '' });
+  }, TIMEOUT);
+
+  test('a node that is deactivated fails the run, though there is a copy', async () => {
+    await corral.call('PATCH', `/api/v1/nodes/${MINION}`, { state: 'deactivated' });
+    const { ok, refusal } = await run();
+    expect(ok).toBe(false);
+    expect(refusal).toMatch(/Failed to load ext_pillar corral: Corral answered 410 for hv1/);
   }, TIMEOUT);
 });
 
-/** The node with the most to say: a hypervisor that Salt manages, if the fleet has one. */
-async function saltNode(get: (path: string) => Promise<Response>): Promise<string> {
-  const lines = (await (await get('/documents')).text()).split('\n').filter((line) => line !== '');
-  const documents = lines.map((line) => JSON.parse(line) as { node: string; manager?: string });
-  const salted = documents.filter(({ manager }) => manager === 'salt');
-  const longest = (salted.length > 0 ? salted : documents).toSorted((a, b) => JSON.stringify(b).length - JSON.stringify(a).length);
-  if (longest[0] === undefined) throw new Error('the demonstration fleet has no node');
-  return longest[0].node;
+/** A hypervisor with two VMs that is a Ceph OSD node as well, and what they need. */
+async function makeFleet(corral: RunningCorral): Promise<void> {
+  const make = (plural: string, body: object) => corral.call('POST', `/api/v1/${plural}`, body);
+  await make('sites', { name: 'fra1' });
+  await make('ceph-clusters', { name: 'ceph', public_network: '10.0.0.0/24' });
+  const roles = { hypervisor: { methods: ['QEMU'], cores: 16, ram: 2 ** 36 }, ceph_osd: { ceph_cluster: 'ceph' } };
+  await make('nodes', { fqdn: MINION, site: 'fra1', manager: 'salt', roles });
+  await make('ceph-osds', { ceph_osd_node: MINION, data_device: '/dev/sdb' });
+  await make('storage-pools', { name: 'local', kind: 'dir', is_default: true });
+  await make('pool-attachments', { hypervisor: MINION, storage_pool: 'local' });
+  await make('networks', { name: 'public', is_default: true });
+  await make('subnets', { network: 'public', cidr: '203.0.113.0/24', gateway: '203.0.113.1' });
+  await make('subnets', { network: 'public', cidr: '2001:db8::/64', gateway: '2001:db8::1' });
+  await make('vms', { name: '{{ 7 * 7 }} %{x} \'q\' "d" \u0085 \u2028 \u{1F410}', cores: 1, ram: 2 ** 30, method: 'QEMU' });
+  await make('vms', { name: 'second', cores: 1, ram: 2 ** 30, method: 'QEMU' });
 }
