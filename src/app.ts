@@ -43,8 +43,9 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     if (!OPEN.has(context.req.path)) {
       const { req } = context;
       context.set('identity', await authenticate(services.pool, tokenOf(req.header('authorization'), req.header('cookie'))));
-      if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD') refuseForeign(req.header('sec-fetch-site'), req.header('origin'), req.header('host'));
     }
+    const { req } = context;
+    if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD') refuseForeign(req.header('sec-fetch-site'), req.header('origin'), req.header('host'));
     await next();
   });
   app.onError((error, context) => {
@@ -81,9 +82,13 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () => services.pages.home({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, counts));
   });
   const description = (): Record<string, unknown> => openApi(services.catalog, services.version);
-  app.get('/openapi.json', (context) => answer(context, 'json', description(), () => ''));
+  app.get('/openapi.json', (context) => {
+    allow(context.get('identity')!, 'read');
+    return answer(context, 'json', description(), () => '');
+  });
   app.get('/docs', (context) => {
     context.set('format', 'html');
+    allow(context.get('identity')!, 'read');
     return answer(context, 'html', null, () => services.pages.docs({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, description()));
   });
   app.get('/documents', (context) => {
@@ -114,6 +119,11 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
   });
   app.route('/', apiRoutes(services));
+  for (const path of ['/', '/openapi.json', '/docs', '/documents', '/healthz', '/readyz', '/style.css', '/api/v1']) {
+    app.all(path, ({ req }) => {
+      throw new Problem('method-not-allowed', `${req.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });
+    });
+  }
   return app;
 }
 
@@ -130,7 +140,7 @@ function wantsPage(accept: string | undefined): boolean {
 
 /** A write with the cookie must come from our own pages. */
 function refuseForeign(site: string | undefined, origin: string | undefined, host: string | undefined): void {
-  const foreign = site !== undefined ? site !== 'same-origin' && site !== 'none' : origin !== undefined && origin !== 'null' && URL.parse(origin)?.host !== host;
+  const foreign = site !== undefined ? site !== 'same-origin' && site !== 'none' : origin !== undefined && URL.parse(origin)?.host !== host;
   if (foreign) throw new Problem('forbidden', 'This request comes from the page of another site');
 }
 
@@ -214,5 +224,6 @@ function sendProblem(response: ServerResponse, problem: Problem, id: string): vo
   const headers: Record<string, string | number> = { 'X-Request-Id': id, 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' };
   if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
   if (problem.status === 503) headers['Retry-After'] = 2;
+  if (typeof problem.extra['allow'] === 'string') headers['Allow'] = problem.extra['allow'];
   response.writeHead(problem.status, headers).end(body);
 }

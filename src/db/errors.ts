@@ -10,9 +10,9 @@ interface DriverError {
 }
 
 /** Whether the transaction may be run again: it lost against another one. */
-export function isRetryable(error: unknown): boolean {
-  const { code } = driverError(error);
-  return code === '40001' || code === '40P01';
+export function isRetryable(error: unknown, constraints: readonly string[] = []): boolean {
+  const { code, constraint } = driverError(error);
+  return code === '40001' || code === '40P01' || (constraint !== undefined && constraints.includes(constraint));
 }
 
 /** The driver's own error: MikroORM and Kysely wrap it. */
@@ -33,7 +33,11 @@ export function driverError(error: unknown): DriverError {
 export function toProblem(error: unknown, catalog: Catalog, model: Model | undefined): unknown {
   if (error instanceof Problem) return error;
   const { code, constraint = '', table = '', detail = '', column = '' } = driverError(error);
-  if (code === undefined) return error;
+  if (code === undefined) {
+    /* pg's own errors about a broken connection have no code. */
+    const broken = error instanceof Error && /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(error.message);
+    return broken ? unavailable(error) : error;
+  }
   const owner = catalog.models.find((one) => one.table === table) ?? model;
   const known = model?.resource.constraints?.[constraint] ?? owner?.resource.constraints?.[constraint] ?? anyConstraint(catalog, constraint);
   const faults = (message: string, pointer?: string): readonly Fault[] => [{ pointer: pointer ?? known?.pointer ?? '', message: known?.message ?? message }];
@@ -58,21 +62,20 @@ export function toProblem(error: unknown, catalog: Catalog, model: Model | undef
       return refuse(/promised|space|has_role|with_vm|overlap/.test(constraint) ? 'conflict' : 'invalid', faults(`the rule ${constraint} is not kept`));
     case '23502':
       return refuse('invalid', faults('must not be null', `/${owner?.fields.find((field) => field.column === column)?.name ?? column}`));
-    case '22P02':
-    case '22003':
-    case '22007':
-    case '22021':
-    case '22P05':
-    case '22001':
-      return new Problem('bad-request', 'A value is not of the type that its field has, or too large for it', { cause: error });
     case '57014':
       return new Problem('unavailable', 'The database took too long; try again', { cause: error });
     default:
+      /* Class 22, data exception: wrong form, out of range, not a character of the encoding. */
+      if (code.startsWith('22')) return new Problem('bad-request', 'A value is not of the type that its field has, or too large for it', { cause: error });
       if (/^(08|57P|53)/.test(code) || ['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code)) {
-        return new Problem('unavailable', 'The database cannot be reached just now; nothing was changed unless an answer said so. Try again', { cause: error });
+        return unavailable(error);
       }
       return error;
   }
+}
+
+function unavailable(cause: unknown): Problem {
+  return new Problem('unavailable', 'The database cannot be reached just now; nothing was changed unless an answer said so. Try again', { cause });
 }
 
 function anyConstraint(catalog: Catalog, name: string): Fault | undefined {

@@ -1,5 +1,6 @@
 import { MikroORM, type EntitySchema, type Options } from '@mikro-orm/postgresql';
 import pg from 'pg';
+import { prepareMarked } from './prepared.ts';
 
 /**
  * The only place that builds MikroORM.
@@ -11,7 +12,7 @@ export function ormOptions(entities: readonly EntitySchema[], url: string, pool:
   return {
     entities: [...entities],
     clientUrl: url,
-    driverOptions: socketOptions(url),
+    driverOptions: { ...socketOptions(url), onPoolCreated: (created: pg.Pool) => void created.on('connect', prepareMarked) },
     pool: { min: 0, max: pool },
     allowGlobalContext: false,
     ignoreUndefinedInQuery: true,

@@ -249,7 +249,7 @@ function parseSort(model: Model, text: string | undefined): SortKey[] {
       const name = descending ? part.slice(1) : part;
       const field = model.field.get(name);
       const plain = ['id', 'created_at', 'updated_at'].includes(name) && model.pk === 'id';
-      if (!plain && (!field || field.list || field.writeOnly || field.type === 'object')) {
+      if (!plain && (!field || field.list || field.writeOnly || field.type === 'object' || field.type === 'array')) {
         throw new Problem('bad-request', `'${name.slice(0, 80)}' cannot be sorted by`, { extra: { parameter: 'sort' } });
       }
       return { name, field, descending };
@@ -290,9 +290,9 @@ export function reverseNames(model: Model): Map<string, { model: Model; field: F
 }
 
 /** The cursor after a row: its sort values, base64url of JSON with the sort order that it belongs to. */
-export function cursorOf(sort: readonly SortKey[], row: Readonly<Record<string, unknown>>): string {
+export function cursorOf(sort: readonly SortKey[], values: readonly unknown[]): string {
   const order = sort.map((key) => (key.descending ? '-' : '') + key.name).join(',');
-  return Buffer.from(JSON.stringify([order, ...sort.map((key) => row[key.name] ?? null)])).toString('base64url');
+  return Buffer.from(JSON.stringify([order, ...values])).toString('base64url');
 }
 
 function parseCursor(sort: readonly SortKey[], text: string | undefined): unknown[] | undefined {

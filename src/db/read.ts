@@ -1,6 +1,7 @@
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import { Problem } from '../kernel/problem.ts';
 import { columnsSql, fieldSql, type Catalog, type Model } from './catalog.ts';
+import { prepared } from './prepared.ts';
 import { cursorOf, keyCondition, reverseNames, type ListQuery, type SortKey } from './query.ts';
 
 /** Reading needs no types of tables: statements are built from the catalog. */
@@ -27,25 +28,22 @@ export async function listRows(db: Db, catalog: Catalog, model: Model, query: Li
     conditions.length === 0 ? sql`` : sql` where ${sql.join(conditions, sql` and `)}`;
   const order = sql.join(query.sort.map((key) => sql`${orderSql(catalog, key)} ${key.descending ? sql`desc nulls last` : sql`asc nulls last`}`));
   const extra = includes(catalog, model, query.include);
-  const only = query.fields && new Set([...query.fields, ...query.sort.map((key) => key.name), ...query.include]);
-  const statement = sql<{ row: Row }>`select row_to_json(x) as row from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}
-    from ${sql.id(model.table)} as t${where([...filters, ...after])} order by ${order} limit ${query.limit + 1}) x`;
+  const only = query.fields && new Set([...query.fields, ...query.include]);
+  /* The cursor's values come apart from the row: a relation may be included in it as an object. */
+  const cursor = sql`json_build_array(${sql.join(query.sort.map((key) => orderSql(catalog, key)))})`;
+  const statement = sql<{ row: Row; cursor: unknown[] }>`select (select row_to_json(x) from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}) x) as row, ${cursor} as cursor
+    from ${sql.id(model.table)} as t${where([...filters, ...after])} order by ${order} limit ${query.limit + 1}`;
   const { rows } = await statement.execute(db);
   const page = rows.slice(0, query.limit).map((one) => one.row);
-  const last = page.at(-1);
+  const last = rows[query.limit - 1];
   const total = query.total
     ? (await sql<{ n: string }>`select count(*) as n from ${sql.id(model.table)} as t${where(filters)}`.execute(db)).rows[0]!.n
     : undefined;
   return {
     rows: page,
-    next: rows.length > query.limit && last ? cursorOf(query.sort, plainSort(query.sort, last)) : undefined,
+    next: rows.length > query.limit && last ? cursorOf(query.sort, last.cursor) : undefined,
     total: total === undefined ? undefined : Number(total),
   };
-}
-
-/** A sorted-by relation may be included as an object; its cursor value is not needed then but its key is. */
-function plainSort(sort: readonly SortKey[], row: Row): Row {
-  return Object.fromEntries(sort.map(({ name }) => [name, typeof row[name] === 'object' ? null : row[name]]));
 }
 
 function orderSql(catalog: Catalog, key: SortKey): RawBuilder<unknown> {
@@ -100,7 +98,7 @@ export async function getRow(db: Db, catalog: Catalog, model: Model, key: string
   const extra = includes(catalog, model, query.include);
   const only = query.fields && new Set([...query.fields, ...query.include]);
   const { rows } = condition
-    ? await sql<{ row: Row }>`select row_to_json(x) as row from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}
+    ? await sql<{ row: Row }>`${only || query.include.length > 0 ? sql`` : prepared}select row_to_json(x) as row from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}
         from ${sql.id(model.table)} as t where ${condition}) x`.execute(db)
     : { rows: [] };
   const row = rows[0]?.row;

@@ -3,10 +3,12 @@ import { LockMode } from '@mikro-orm/postgresql';
 import { sql, type RawBuilder } from 'kysely';
 import { z } from 'zod';
 import { isRecord } from '../kernel/codec.ts';
+import type { Guard } from '../kernel/etag.ts';
 import { pointer, Problem, type Fault } from '../kernel/problem.ts';
 import type { SecretBox } from '../kernel/secret.ts';
 import { ownerField, type Catalog, type Field, type Model } from './catalog.ts';
 import { isRetryable, toProblem } from './errors.ts';
+import { prepared } from './prepared.ts';
 import { idOfKey, splitKey } from './query.ts';
 import { getRow, idOf, notFound, rowCondition, type Db, type Row } from './read.ts';
 
@@ -26,6 +28,8 @@ export interface Hooks {
   readonly change?: (tx: Tx, id: number, patch: Values) => Promise<Values> | Values;
   /** After an update. */
   readonly changed?: (tx: Tx, id: number, patch: Values) => Promise<void>;
+  /** Constraints that a creation may run into because others were quicker: it is tried again. */
+  readonly retryOn?: readonly string[];
   /** Before a deletion. */
   readonly deleting?: (tx: Tx, id: number) => Promise<void>;
 }
@@ -58,6 +62,8 @@ export interface TxOptions {
   readonly shared?: boolean;
   /** The noun that errors are told of. */
   readonly model?: Model;
+  /** Constraints after whose violation the transaction is run again. */
+  readonly retryOn?: readonly string[] | undefined;
   /** Roll back instead of committing. */
   readonly sandbox?: boolean;
 }
@@ -83,7 +89,7 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
       return await store.orm.em.fork().transactional(async (em) => {
         const db = em.getKysely() as unknown as Db;
         const tx: Tx = { store, em, db, touched: new Set() };
-        await sql`select ${options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`}(${sql.lit(DOCUMENT_LOCK)})`.execute(db);
+        await sql`${prepared}select ${options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`}(${sql.lit(DOCUMENT_LOCK)})`.execute(db);
         const value = await work(tx);
         await em.flush();
         if (tx.touched.size > 0) await store.rebuild(tx, [...tx.touched].sort((a, b) => a - b));
@@ -92,7 +98,7 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
       });
     } catch (error) {
       if (error instanceof Sandboxed) return error.value as T;
-      if (isRetryable(error) && attempt < ATTEMPTS) continue;
+      if (isRetryable(error, options.retryOn) && attempt < ATTEMPTS) continue;
       throw toProblem(error, store.catalog, options.model);
     }
   }
@@ -102,7 +108,7 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
 export async function touch(tx: Tx, model: Model, ids: readonly number[]): Promise<void> {
   const nodes = model.resource.affects?.(ids);
   if (!nodes || ids.length === 0) return;
-  const { rows } = await sql<{ node_id: string }>`select distinct node_id from (${nodes}) as affected (node_id)`.execute(tx.db);
+  const { rows } = await sql<{ node_id: string }>`${prepared}select distinct node_id from (${nodes}) as affected (node_id)`.execute(tx.db);
   for (const row of rows) tx.touched.add(Number(row.node_id));
 }
 
@@ -137,7 +143,7 @@ export async function resolve(tx: Tx, model: Model, input: Values): Promise<Valu
     const target = tx.store.catalog.byNoun(field.ref!);
     return sql`${idOfKey(tx.store.catalog, target, String(value))} as ${sql.id(`r${i}`)}`;
   });
-  const { rows } = await sql<Record<string, string | null>>`select ${sql.join(columns)}`.execute(tx.db);
+  const { rows } = await sql<Record<string, string | null>>`${prepared}select ${sql.join(columns)}`.execute(tx.db);
   const out = { ...input };
   const faults: Fault[] = [];
   for (const [i, [field, value]] of refs.entries()) {
@@ -189,7 +195,7 @@ function takeParts(model: Model, input: Values): [Model, unknown][] {
  * @param versions that the row may have, from If-Match
  * @throws Problem stale-version, not-found, invalid
  */
-export async function patchRow(tx: Tx, model: Model, id: number, input: unknown, versions?: readonly number[]): Promise<void> {
+export async function patchRow(tx: Tx, model: Model, id: number, input: unknown, versions?: Guard): Promise<void> {
   const parsed = check(model.updateSchema, input);
   const parts = takeParts(model, parsed);
   const entity = await lockRow(tx, model, id, versions);
@@ -198,7 +204,9 @@ export async function patchRow(tx: Tx, model: Model, id: number, input: unknown,
   await touch(tx, model, [id]);
   const hooks = tx.store.hooks[model.resource.noun] ?? {};
   const stored = hooks.change ? await hooks.change(tx, id, values) : values;
-  tx.em.assign(entity as object, stored as never);
+  /* A part or a list is kept in another table; the row's version counts it all the same. */
+  const elsewhere = parts.length > 0 || model.fields.some((field) => field.list && field.name in stored);
+  tx.em.assign(entity as object, (elsewhere ? { ...stored, updated_at: new Date() } : stored) as never);
   await tx.em.flush();
   for (const [part, value] of parts) await changePart(tx, part, id, value);
   if (parts.length > 0) await tx.em.flush();
@@ -219,12 +227,12 @@ async function changePart(tx: Tx, part: Model, owner: number, value: unknown): P
   }
 }
 
-async function lockRow(tx: Tx, model: Model, id: number, versions: readonly number[] | undefined): Promise<Values> {
+async function lockRow(tx: Tx, model: Model, id: number, versions: Guard): Promise<Values> {
   const lists = model.fields.filter((field) => field.list).map((field) => field.name);
   const entity = (await tx.em.findOne(model.resource.entity, { id } as never, { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true })) as unknown as (Values & { version: number }) | null;
   if (!entity) throw notFound(model, String(id));
   if (lists.length > 0) await tx.em.populate(entity as object, lists as never);
-  if (versions && !versions.includes(entity.version)) {
+  if (Array.isArray(versions) && !versions.includes(entity.version)) {
     throw new Problem('stale-version', 'It was changed by somebody else since you read it; read it again and repeat your change', { extra: { version: entity.version } });
   }
   return entity;
@@ -244,13 +252,27 @@ function refuseImmutable(model: Model, entity: Values, values: Values): void {
 }
 
 /** Deletes a row and what belongs to it. @throws Problem in-use, stale-version, not-found */
-export async function deleteRow(tx: Tx, model: Model, id: number, versions?: readonly number[]): Promise<void> {
+export async function deleteRow(tx: Tx, model: Model, id: number, versions?: Guard): Promise<void> {
   if (versions) await lockRow(tx, model, id, versions);
   await touch(tx, model, [id]);
   await tx.store.hooks[model.resource.noun]?.deleting?.(tx, id);
   const { numAffectedRows } = await sql`delete from ${sql.id(model.table)} where id = ${id}`.execute(tx.db);
   if (numAffectedRows === 0n) throw notFound(model, String(id));
   tx.em.clear();
+}
+
+/** The constraints that a second PUT of the same new key runs into; tried again, it finds the first one's row. */
+function uniqueKeys(model: Model): string[] {
+  const columns = model.resource.key.map((name) => model.field.get(name)!.column!);
+  return [`${model.table}_${columns.join('_')}_unique`];
+}
+
+/** A part that is written by itself changes its whole: a hypervisor its node. */
+async function countOwner(tx: Tx, model: Model, id: number): Promise<void> {
+  const whole = tx.store.catalog.models.find((one) => Object.values(one.parts).some((parts) => Object.values(parts).includes(model)));
+  if (!whole) return;
+  const column = model.field.get(ownerField(model))!.column!;
+  await sql`update ${sql.id(whole.table)} set version = version + 1, updated_at = now() where id = (select ${sql.id(column)} from ${sql.id(model.table)} where id = ${id})`.execute(tx.db);
 }
 
 const options = (model: Model): TxOptions => ({ model, shared: model.resource.shared ?? false });
@@ -261,19 +283,21 @@ export async function createThing(store: Store, model: Model, input: unknown): P
     store,
     async (tx) => {
       const { id, once } = await insertRow(tx, model, input);
+      await countOwner(tx, model, id);
       return { ...(await getRow(tx.db, store.catalog, model, String(id))), ...once };
     },
-    options(model),
+    { ...options(model), retryOn: store.hooks[model.resource.noun]?.retryOn },
   );
 }
 
 /** PATCH: a merge patch of the thing that a path names. */
-export async function changeThing(store: Store, model: Model, key: string, patch: unknown, versions?: readonly number[]): Promise<Row> {
+export async function changeThing(store: Store, model: Model, key: string, patch: unknown, versions?: Guard): Promise<Row> {
   return transaction(
     store,
     async (tx) => {
       const id = await idOf(tx.db, store.catalog, model, key);
       await patchRow(tx, model, id, patch, versions);
+      await countOwner(tx, model, id);
       return getRow(tx.db, store.catalog, model, String(id));
     },
     options(model),
@@ -281,7 +305,7 @@ export async function changeThing(store: Store, model: Model, key: string, patch
 }
 
 /** PUT: makes the thing of this natural key, or sets the fields that are given; what is left out stays. */
-export async function putThing(store: Store, model: Model, key: string, input: unknown, versions?: readonly number[]): Promise<{ row: Row; created: boolean }> {
+export async function putThing(store: Store, model: Model, key: string, input: unknown, versions?: Guard): Promise<{ row: Row; created: boolean }> {
   return transaction(
     store,
     async (tx) => {
@@ -292,14 +316,17 @@ export async function putThing(store: Store, model: Model, key: string, input: u
       let id = rows[0] && Number(rows[0].id);
       const created = id === undefined;
       if (id === undefined) {
+        if (/^\d{1,15}$/.test(key)) throw notFound(model, key);
         if (versions) throw new Problem('stale-version', `There is no ${model.resource.title.toLowerCase()} '${key}' that If-Match could match`);
         ({ id } = await insertRow(tx, model, body));
       } else {
+        for (const name of Object.keys(model.resource.extras ?? {})) delete body[name];
         await patchRow(tx, model, id, body, versions);
       }
+      await countOwner(tx, model, id);
       return { row: await getRow(tx.db, store.catalog, model, String(id)), created };
     },
-    options(model),
+    { ...options(model), retryOn: [...uniqueKeys(model), ...(store.hooks[model.resource.noun]?.retryOn ?? [])] },
   );
 }
 
@@ -319,6 +346,14 @@ function withKey(catalog: Catalog, model: Model, key: string, input: Values): Va
 }
 
 /** DELETE. */
-export async function deleteThing(store: Store, model: Model, key: string, versions?: readonly number[]): Promise<void> {
-  await transaction(store, async (tx) => deleteRow(tx, model, await idOf(tx.db, store.catalog, model, key), versions), options(model));
+export async function deleteThing(store: Store, model: Model, key: string, versions?: Guard): Promise<void> {
+  await transaction(
+    store,
+    async (tx) => {
+      const id = await idOf(tx.db, store.catalog, model, key);
+      await countOwner(tx, model, id);
+      await deleteRow(tx, model, id, versions);
+    },
+    options(model),
+  );
 }

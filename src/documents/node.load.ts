@@ -1,4 +1,5 @@
 import { sql, type RawBuilder } from 'kysely';
+import { statement } from '../db/prepared.ts';
 import type { Db } from '../db/read.ts';
 import type { SecretBox } from '../kernel/secret.ts';
 import type { CephKey, NodeAggregate } from './types.ts';
@@ -86,6 +87,8 @@ export const aggregateSql = (nodes: RawBuilder<unknown>): RawBuilder<{ aggregate
   'tombstones', ${list(sql`select t.kind, t.name, t.detail from tombstone t where t.node_id = n.id order by t.kind, t.name`)}
   ) as aggregate from node n where n.id in (${nodes}) order by n.id`;
 
+const load = statement(() => aggregateSql(sql`select unnest(${sql.raw('$1')}::bigint[])`));
+
 type Sealed = CephKey & { readonly cluster_id: number };
 
 /**
@@ -94,7 +97,7 @@ type Sealed = CephKey & { readonly cluster_id: number };
  * @throws Error when a secret was sealed with another key
  */
 export async function loadNodes(db: Db, ids: readonly number[], secrets: SecretBox): Promise<NodeAggregate[]> {
-  const { rows } = await aggregateSql(sql`select unnest(${ids}::bigint[])`).execute(db);
+  const rows = await load(db, [ids]);
   return rows.map((row) => openSecrets(row.aggregate, secrets));
 }
 

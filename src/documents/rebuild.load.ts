@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { prepared } from '../db/prepared.ts';
 import type { Tx } from '../db/write.ts';
 import type { SecretBox } from '../kernel/secret.ts';
 import { buildDocument, type DocumentBody } from './document.ts';
@@ -16,17 +17,15 @@ const BATCH = 200;
 export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
   for (let i = 0; i < ids.length; i += BATCH) {
     const batch = ids.slice(i, i + BATCH);
-    const { rows: locked } = await sql<{ node_id: string; hash: string }>`select node_id, hash from document where node_id = any(${batch}::bigint[]) order by node_id for update`.execute(tx.db);
+    const { rows: locked } = await sql<{ node_id: string; hash: string }>`${prepared}select node_id, hash from document where node_id = any(${batch}::bigint[]) order by node_id for update`.execute(tx.db);
     const before = new Map(locked.map((row) => [Number(row.node_id), row.hash]));
     const changed = (await loadNodes(tx.db, [...before.keys()], tx.store.secrets))
       .map((aggregate) => ({ id: aggregate.node.id, document: buildDocument(aggregate), secret: hasSecrets(aggregate) }))
       .filter(({ id, document }) => before.get(id) !== document.hash);
-    if (changed.length === 0) continue;
-    const nodes = changed.map(({ id }) => id);
-    const hashes = changed.map(({ document }) => document.hash);
-    const bodies = changed.map(({ id, document, secret }) => (secret ? sealBody(tx.store.secrets, id, document.body) : JSON.stringify(document.body)));
-    await sql`update document d set number = d.number + 1, hash = x.hash, body = x.body::json, built_at = now()
-      from unnest(${nodes}::bigint[], ${hashes}::text[], ${bodies}::text[]) as x (node_id, hash, body) where d.node_id = x.node_id`.execute(tx.db);
+    for (const { id, document, secret } of changed) {
+      const body = secret ? sealBody(tx.store.secrets, id, document.body) : JSON.stringify(document.body);
+      await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, body = ${body}::json, built_at = now() where node_id = ${id}`.execute(tx.db);
+    }
   }
 }
 

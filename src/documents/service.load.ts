@@ -138,13 +138,13 @@ export class DocumentService {
    */
   async render(found: Found, asked: string, envelope: Envelope, format: Exclude<Format, 'html' | 'ndjson'>): Promise<Rendered> {
     const node = nodeOf(found, asked);
-    const key = (version: string): string => `${node.id} ${version} ${envelope} ${format}`;
+    const key = (version: string): string => `${node.id} ${version} ${envelope} ${node.manager} ${format}`;
     const kept = this.#cache.get(key(node.version));
     if (kept) return kept;
     const { version, body } = await this.load(node.id, asked);
     const data = envelop(envelope, body, version, node.manager);
     const bytes = Buffer.from(format === 'json' ? JSON.stringify(data) : format === 'yaml' ? toYaml(data) : toMsgpack(data));
-    const rendered: Rendered = { bytes, version, etag: `"${version}-${envelope}.${format}"` };
+    const rendered: Rendered = { bytes, version, etag: `"${version}-${envelope === 'documents' ? node.manager : envelope}.${format}"` };
     this.#cache.set(key(version), rendered);
     return rendered;
   }

@@ -6,7 +6,7 @@ import { getRow, keyOf, listRows, type Row } from '../db/read.ts';
 import { toProblem } from '../db/errors.ts';
 import { changeThing, createThing, deleteThing, putThing, type Values } from '../db/write.ts';
 import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
-import { versionsOf } from '../kernel/etag.ts';
+import { guardOf, type Guard } from '../kernel/etag.ts';
 import { splitSuffix, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import type { PageContext, Related } from '../pages/types.ts';
@@ -79,7 +79,12 @@ async function dispatch(services: Services, context: Ctx, target: Target): Promi
 function methodsOf({ model, key }: Target): string[] {
   const without = new Set(model.resource.readOnly ? ['create', 'update', 'delete'] : model.resource.without);
   if (key === undefined) return ['GET', ...(without.has('create') ? [] : ['POST'])];
-  return ['GET', ...(without.has('update') ? [] : ['PATCH', ...(without.has('create') ? [] : ['PUT'])]), ...(without.has('delete') ? [] : ['DELETE'])];
+  return ['GET', ...(without.has('update') ? [] : ['PATCH', ...(without.has('create') || hasComputedKey(model) ? [] : ['PUT'])]), ...(without.has('delete') ? [] : ['DELETE'])];
+}
+
+/** A thing whose key the database makes cannot be put under a key of the client's. */
+function hasComputedKey(model: Model): boolean {
+  return model.resource.key.some((name) => model.field.get(name)!.readOnly);
 }
 
 function pageContext(services: Services, context: Ctx): PageContext {
@@ -153,7 +158,7 @@ async function write(services: Services, context: Ctx, target: Target, possible:
   if (!possible.includes(method)) throw new Problem('method-not-allowed', `${method} is not possible here; possible: ${possible.join(', ')}`, { extra: { allow: possible.join(', ') } });
   const guard = (typeof form?.['_etag'] === 'string' ? form['_etag'] : undefined) ?? context.req.header('if-match');
   if (form && (method === 'PATCH' || method === 'PUT') && guard === undefined) throw new Problem('precondition-required', 'A form that changes a thing must send _etag (or If-Match), so that nobody overwrites what he has not seen');
-  const versions = versionsOf(guard);
+  const versions = guardOf(guard);
   try {
     const input = form ? fromForm(model, form, method === 'POST') : body;
     return await carryOut(services, context, model, key, method, input, versions);
@@ -164,7 +169,7 @@ async function write(services: Services, context: Ctx, target: Target, possible:
   }
 }
 
-async function carryOut(services: Services, context: Ctx, model: Model, key: string | undefined, method: string, input: unknown, versions: readonly number[] | undefined): Promise<Response> {
+async function carryOut(services: Services, context: Ctx, model: Model, key: string | undefined, method: string, input: unknown, versions: Guard): Promise<Response> {
   const { store } = services;
   const format = formatOf(context);
   const href = (row: Row): string => `/api/v1/${model.route}/${String(row['id'])}`;

@@ -124,7 +124,7 @@ function checkData(value: unknown, pointer: string, depth: number): void {
   } else if (isRecord(value)) {
     for (const [key, item] of Object.entries(value)) {
       if (key.includes('\0')) throw at(pointer, 'has a name with a NUL character');
-      checkData(item, `${pointer}/${key}`, depth + 1);
+      checkData(item, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1);
     }
   } else if (value !== null && typeof value === 'object') {
     throw at(pointer, 'is of a kind that JSON does not have');

@@ -13,12 +13,13 @@ export function matches(header: string | null | undefined, etag: string): boolea
   return header.split(',').some((part) => part.trim().replace(/^W\//, '') === etag);
 }
 
-/**
- * The row versions that an If-Match header allows; undefined when it allows any. A tag that is not of
- * Corral's form matches nothing.
- */
-export function versionsOf(header: string | null | undefined): readonly number[] | undefined {
-  if (!header || header.trim() === '*') return undefined;
+/** What If-Match asks for: these row versions, any version of a thing that is there, or nothing. */
+export type Guard = readonly number[] | 'any' | undefined;
+
+/** Reads an If-Match header. A tag that is not of Corral's form matches nothing. */
+export function guardOf(header: string | null | undefined): Guard {
+  if (!header) return undefined;
+  if (header.trim() === '*') return 'any';
   return header.split(',').flatMap((part) => {
     const match = /^\s*"(\d+)\.[\w-]+"\s*$/.exec(part);
     return match ? [Number(match[1])] : [];

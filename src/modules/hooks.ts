@@ -4,7 +4,7 @@ import { Problem } from '../kernel/problem.ts';
 import { newCephKey } from '../kernel/secret.ts';
 import { bury } from './control/tombstones.ts';
 import { tokenHooks } from './control/token.verbs.ts';
-import { fillPool } from './network/allocate.ts';
+import { changeGateway, dropDerived, fillPool } from './network/allocate.ts';
 import { vmHooks } from './vms/vm.verbs.ts';
 
 /** Where a Ceph secret is kept: part of what it is encrypted with, so that it cannot be moved. */
@@ -54,6 +54,10 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       await fillPool(tx, id);
       return undefined;
     },
+    change: async (tx, id, patch) => {
+      if (patch['gateway'] !== undefined) await changeGateway(tx, id, patch['gateway'] as string | null);
+      return patch;
+    },
     deleting: async (tx, id) => {
       const { rows } = await sql<{ n: number }>`select count(*)::int as n from address where subnet_id = ${id} and vm_interface_id is not null`.execute(tx.db);
       if (rows[0]!.n > 0) throw new Problem('in-use', `${rows[0]!.n} of its addresses belong to interfaces; free them first`);
@@ -66,6 +70,7 @@ export const hooks: Readonly<Record<string, Hooks>> = {
         and (select count(*) from vm_interface o where o.vm_id = i.vm_id) > 1`.execute(tx.db);
       if (!rows[0]) throw new Problem('conflict', 'A virtual machine needs at least one interface; add another first');
       await bury(tx, Number(rows[0].node_id), 'bridge', `br-${rows[0].name}`, {});
+      await dropDerived(tx, sql`${id}::bigint`);
     },
   },
   volume: {
@@ -80,10 +85,11 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       if (row.node_id !== null) await bury(tx, Number(row.node_id), 'volume', row.name, { pool: row.pool, type: row.type });
     },
     change: async (tx, id, patch) => {
-      if (patch['vm'] !== null) return patch;
-      const { rows } = await sql`select from volume o where o.id = ${id} and (select count(*) from volume x where x.vm_id = o.vm_id) = 1`.execute(tx.db);
+      if (patch['vm'] === undefined) return patch;
+      const { rows } = await sql`select from volume o where o.id = ${id} and o.vm_id is distinct from ${patch['vm']} and (select count(*) from volume x where x.vm_id = o.vm_id) = 1`.execute(tx.db);
       if (rows.length > 0) throw new Problem('conflict', 'A virtual machine needs at least one volume; add another first', { faults: [{ pointer: '/vm', message: 'this is its only volume' }] });
-      return { ...patch, number: null };
+      /* Its number at the old virtual machine says nothing at the new one: the next is given. */
+      return { number: null, ...patch };
     },
   },
   pool_attachment: {

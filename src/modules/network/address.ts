@@ -28,7 +28,8 @@ export const Address = defineEntity({
       name: 'address_in_subnet',
       timing: 'before',
       events: ['insert'],
-      body: `perform 1 from subnet s where s.id = new.subnet_id and new.address << s.cidr and new.address is distinct from s.gateway;
+      body: `perform 1 from subnet s where s.id = new.subnet_id and new.address <<= s.cidr and new.address is distinct from s.gateway
+  and (family(s.cidr) = 6 or masklen(s.cidr) > 30 or host(new.address) not in (host(network(s.cidr)), host(broadcast(s.cidr))));
 if not found then
   raise exception using errcode = '23514', constraint = 'address_in_subnet', message = 'the address does not lie in its subnet';
 end if;

@@ -1,4 +1,5 @@
 import { sql, type RawBuilder } from 'kysely';
+import { prepared } from '../../db/prepared.ts';
 import type { Tx } from '../../db/write.ts';
 import { Problem } from '../../kernel/problem.ts';
 
@@ -17,7 +18,7 @@ interface SubnetRow {
 
 /** The subnets of networks, first made first. */
 export async function subnetsOf(tx: Tx, networks: readonly number[]): Promise<SubnetRow[]> {
-  const { rows } = await sql<SubnetRow>`select s.id::float8 as id, s.network_id::float8 as network_id, s.cidr, family(s.cidr) as family,
+  const { rows } = await sql<SubnetRow>`${prepared}select s.id::float8 as id, s.network_id::float8 as network_id, s.cidr, family(s.cidr) as family,
     (family(s.cidr) = 6 and 128 - masklen(s.cidr) > 16) as derived
     from subnet s where s.network_id = any(${networks}::bigint[]) order by s.id`.execute(tx.db);
   return rows;
@@ -33,7 +34,7 @@ export async function giveAddress(tx: Tx, vmInterface: number, subnets: readonly
   if (mine.length === 0) return undefined;
   for (const lock of [sql`for update skip locked`, sql`for update`]) {
     for (const subnet of mine) {
-      const address = (await takeFree(tx, vmInterface, subnet.id, lock)) ?? (subnet.derived ? await derive(tx, vmInterface, subnet.id) : undefined);
+      const address = subnet.derived ? await derive(tx, vmInterface, subnet.id) : await takeFree(tx, vmInterface, subnet.id, lock);
       if (address !== undefined) return address;
     }
   }
@@ -42,7 +43,7 @@ export async function giveAddress(tx: Tx, vmInterface: number, subnets: readonly
 }
 
 async function takeFree(tx: Tx, vmInterface: number, subnet: number, lock: RawBuilder<unknown>): Promise<string | undefined> {
-  const { rows } = await sql<{ address: string }>`update address set vm_interface_id = ${vmInterface}, version = version + 1, updated_at = now()
+  const { rows } = await sql<{ address: string }>`${prepared}update address set vm_interface_id = ${vmInterface}, version = version + 1, updated_at = now()
     where id = (select a.id from address a where a.subnet_id = ${subnet} and a.vm_interface_id is null order by a.address limit 1 ${lock})
     returning address`.execute(tx.db);
   return rows[0]?.address;
@@ -50,11 +51,16 @@ async function takeFree(tx: Tx, vmInterface: number, subnet: number, lock: RawBu
 
 /** IPv6 subnets are too large to list: the host part is the interface's id, which is never used twice. */
 async function derive(tx: Tx, vmInterface: number, subnet: number): Promise<string | undefined> {
-  const { rows } = await sql<{ address: string }>`insert into address (address, subnet_id, vm_interface_id)
+  const { rows } = await sql<{ address: string }>`${prepared}insert into address (address, subnet_id, vm_interface_id)
     select set_masklen(network(s.cidr)::inet + (${DERIVED_FROM} + ${vmInterface}::bigint), 128), s.id, ${vmInterface} from subnet s
     where s.id = ${subnet} and set_masklen(network(s.cidr)::inet + (${DERIVED_FROM} + ${vmInterface}::bigint), 128) << s.cidr
     on conflict do nothing returning address`.execute(tx.db);
   return rows[0]?.address;
+}
+
+/** Forgets the derived addresses of interfaces that go away; those of the pool become free by themselves. */
+export async function dropDerived(tx: Tx, interfaces: RawBuilder<unknown>): Promise<void> {
+  await sql`delete from address a using subnet s where s.id = a.subnet_id and family(s.cidr) = 6 and 128 - masklen(s.cidr) > 16 and a.vm_interface_id in (${interfaces})`.execute(tx.db);
 }
 
 /**
@@ -67,7 +73,7 @@ export async function giveThisAddress(tx: Tx, vmInterface: number, subnets: read
     where address = ${address}::inet and vm_interface_id is null and subnet_id = any(${ids}::bigint[]) returning id`.execute(tx.db);
   if (rows[0]) return;
   const made = await sql`insert into address (address, subnet_id, vm_interface_id)
-    select ${address}::inet, s.id, ${vmInterface} from subnet s where s.id = any(${ids}::bigint[]) and ${address}::inet << s.cidr and ${address}::inet is distinct from s.gateway
+    select ${address}::inet, s.id, ${vmInterface} from subnet s where s.id = any(${ids}::bigint[]) and ${address}::inet <<= s.cidr and ${address}::inet is distinct from s.gateway
     on conflict do nothing returning id`.execute(tx.db);
   if (made.rows.length > 0) return;
   const { rows: taken } = await sql`select from address where address = ${address}::inet and vm_interface_id is not null`.execute(tx.db);
@@ -85,4 +91,19 @@ export async function fillPool(tx: Tx, subnet: number): Promise<void> {
     where s.id = ${subnet} and (family(s.cidr) = 4 or b.bits <= 16)
       and set_masklen(network(s.cidr)::inet + i, case family(s.cidr) when 4 then 32 else 128 end) is distinct from s.gateway
     on conflict do nothing`.execute(tx.db);
+}
+
+/**
+ * Takes a subnet's new gateway out of the pool, and gives the old one back to it.
+ * @throws Problem in-use when an interface has the address
+ */
+export async function changeGateway(tx: Tx, subnet: number, gateway: string | null): Promise<void> {
+  const { rows } = await sql<{ vm_interface: string | null }>`select i.name as vm_interface from address a left join vm_interface i on i.id = a.vm_interface_id
+    where a.subnet_id = ${subnet} and a.address = ${gateway}::inet for update of a`.execute(tx.db);
+  if (rows[0]?.vm_interface) {
+    throw new Problem('in-use', `${gateway} belongs to interface ${rows[0].vm_interface}; free it first`, { faults: [{ pointer: '/gateway', message: `belongs to interface ${rows[0].vm_interface}` }] });
+  }
+  await sql`delete from address where subnet_id = ${subnet} and address = ${gateway}::inet`.execute(tx.db);
+  await sql`update subnet set gateway = ${gateway}::inet where id = ${subnet}`.execute(tx.db);
+  await fillPool(tx, subnet);
 }

@@ -36,6 +36,26 @@ export const NodeInterface = defineEntity({
     },
     { name: 'node_interface_bond', expression: `bond_id is null or kind = 'physical'` },
   ],
+  triggers: [
+    {
+      name: 'node_interface_of_same_node',
+      timing: 'before',
+      events: ['insert', 'update'],
+      body: `if new.parent_id is not null then
+  perform 1 from node_interface i where i.id = new.parent_id and i.node_id = new.node_id and i.id <> new.id;
+  if not found then
+    raise exception using errcode = '23514', constraint = 'node_interface_parent', message = 'the parent is not an interface of the same node';
+  end if;
+end if;
+if new.bond_id is not null then
+  perform 1 from node_interface i where i.id = new.bond_id and i.node_id = new.node_id and i.kind = 'bond';
+  if not found then
+    raise exception using errcode = '23514', constraint = 'node_interface_of_bond', message = 'the bond is not a bond of the same node';
+  end if;
+end if;
+return new;`,
+    },
+  ],
 });
 
 export const nodeInterface: Resource = {
@@ -63,6 +83,8 @@ export const nodeInterface: Resource = {
   affects: (ids) => withPeers(sql`select i.node_id from node_interface i where i.id = any(${ids}::bigint[])`),
   constraints: {
     node_interface_vlan: { pointer: '/vlan_tag', message: 'a VLAN needs vlan_tag and parent; other kinds have neither' },
+    node_interface_parent: { pointer: '/parent', message: 'must be another interface of the same node' },
+    node_interface_of_bond: { pointer: '/bond', message: 'must be an interface of kind bond of the same node' },
     node_interface_bond: { pointer: '/bond', message: 'only a physical interface can be a member of a bond' },
   },
 };

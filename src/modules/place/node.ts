@@ -9,7 +9,7 @@ import { roleCheck } from './role-check.ts';
 import { Site } from './site.ts';
 
 /** Lower-case host name of labels of letters, digits and dashes (RFC 1123), at most 253 characters. */
-export const FQDN = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+export const FQDN = /^(?=.{1,253}$)(?!\d+$)(?!.*\.(?:json|msgpack|html|yaml)$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 const managers = ['puppet', 'salt'] as const;
 

@@ -1,4 +1,5 @@
 import { sql, type RawBuilder } from 'kysely';
+import { prepared } from '../../db/prepared.ts';
 import type { Tx } from '../../db/write.ts';
 import { Problem } from '../../kernel/problem.ts';
 import type { Policy } from './vm-extras.ts';
@@ -61,7 +62,7 @@ export async function pickHypervisor(tx: Tx, demand: Demand, policy: Policy): Pr
   const order = policy === 'round_robin' ? sql`h.placed_at, h.id` : sql`h.load, h.id`;
   const near = sql`exists (select from vm v where v.hypervisor_id = h.id and v.project_id = ${demand.project})`;
   const search = async (also: RawBuilder<unknown>, lock: RawBuilder<unknown>): Promise<number | undefined> => {
-    const { rows } = await sql<{ id: string }>`select h.id from hypervisor h join node n on n.id = h.node_id
+    const { rows } = await sql<{ id: string }>`${prepared}select h.id from hypervisor h join node n on n.id = h.node_id
       where ${fits(demand)} and ${also} order by ${order} limit 1 for update of h ${lock}`.execute(tx.db);
     return rows[0] && Number(rows[0].id);
   };

@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import { invalid, type Hooks, type Tx, type Values } from '../../db/write.ts';
+import { prepared } from '../../db/prepared.ts';
 import { idOfKey } from '../../db/query.ts';
 import type { Fault } from '../../kernel/problem.ts';
-import { giveAddress, giveThisAddress, subnetsOf } from '../network/allocate.ts';
+import { dropDerived, giveAddress, giveThisAddress, subnetsOf } from '../network/allocate.ts';
 import { bury } from '../control/tombstones.ts';
 import { pickHypervisor, takeHypervisor, type Demand } from './placement.ts';
 import type { NewInterface, NewVolume, Policy } from './vm-extras.ts';
@@ -79,7 +80,7 @@ async function checkProject(tx: Tx, input: Values): Promise<void> {
   const { rows } = await sql<{ customer_id: string }>`select customer_id from project where id = ${project}`.execute(tx.db);
   const owner = Number(rows[0]?.customer_id);
   input['customer'] ??= owner;
-  if (input['customer'] !== owner) throw invalid([{ pointer: '/project', message: 'belongs to another customer' }]);
+  if ((input['customer'] ?? owner) !== owner || input['customer'] === null) throw invalid([{ pointer: '/project', message: 'belongs to another customer' }]);
 }
 
 interface Membership {
@@ -105,7 +106,7 @@ async function look(tx: Tx, volumes: readonly NewVolume[], cards: readonly NewIn
     ...images.map((key, i) => sql`${pick('image', `, 'size', x.size`, key)} as ${sql.id(`i${i}`)}`),
     ...networks.map((key, i) => sql`(${idOfKey(catalog, catalog.byNoun('network'), key)})::float8 as ${sql.id(`n${i}`)}`),
   ];
-  const row = (await sql<Record<string, unknown>>`select ${sql.join(columns)}`.execute(tx.db)).rows[0]!;
+  const row = (await sql<Record<string, unknown>>`${prepared}select ${sql.join(columns)}`.execute(tx.db)).rows[0]!;
   const found = <T>(value: unknown, pointer: string, message: string): T => {
     if (value == null) throw invalid([{ pointer, message } satisfies Fault]);
     return value as T;
@@ -147,7 +148,7 @@ async function insertAll(tx: Tx, vm: Values, volumes: readonly VolumeRow[], card
   const given = columns.filter((name) => vm[name] !== undefined);
   const value = (name: string): unknown => (name === 'metadata' || name === 'cloud_init' ? (vm[name] === null ? null : JSON.stringify(vm[name])) : vm[name]);
   const members = cards.flatMap((card) => card.networks.map((one) => ({ number: card.number, ...one })));
-  const { rows } = await sql<{ id: string; interfaces: Record<number, number> }>`
+  const { rows } = await sql<{ id: string; interfaces: Record<number, number> }>`${prepared}
     with n as (select nextval('vm_id_seq') as id),
     v as (insert into vm (id, name, ${sql.join(given.map((name) => sql.id(model.field.get(name)!.column!)))})
       select n.id, coalesce(${vm['name'] ?? null}::text, 'vm-' || n.id), ${sql.join(given.map((name) => sql`${value(name)}::${sql.raw(columnType(tx, name))}`))} from n returning id, hypervisor_id),
@@ -180,14 +181,18 @@ async function deleting(tx: Tx, id: number): Promise<void> {
   const node = Number(row.node_id);
   await bury(tx, node, 'domain', `vm-${id}`, { uuid: row.uuid });
   for (const card of row.cards ?? []) await bury(tx, node, 'bridge', `br-${card}`, {});
+  await dropDerived(tx, sql`select i.id from vm_interface i where i.vm_id = ${id}`);
 }
 
 async function change(tx: Tx, id: number, patch: Values): Promise<Values> {
-  if (patch['project'] === undefined) return patch;
-  const { rows } = await sql<{ customer_id: string | null }>`select customer_id from vm where id = ${id}`.execute(tx.db);
-  const values = { customer: rows[0]?.customer_id == null ? undefined : Number(rows[0].customer_id), ...patch };
+  if (patch['project'] === undefined && patch['customer'] === undefined) return patch;
+  const { rows } = await sql<{ customer: number | null; project: number | null }>`select customer_id::float8 as customer, project_id::float8 as project from vm where id = ${id}`.execute(tx.db);
+  const values = { customer: rows[0]?.customer ?? undefined, project: rows[0]?.project, ...patch };
   await checkProject(tx, values);
   return values;
 }
 
-export const vmHooks: Hooks = { create, change, deleting };
+/* The space left in a pool is judged before its row is locked; who loses that race looks again. */
+const retryOn = ['pool_attachment_space', 'storage_pool_space'];
+
+export const vmHooks: Hooks = { create, change, deleting, retryOn };
