@@ -5,7 +5,10 @@ import { z } from 'zod';
 const flag = z
   .union([z.boolean(), z.enum(['0', '1', 'true', 'false', 'yes', 'no'])])
   .transform((value) => value === true || value === '1' || value === 'true' || value === 'yes');
-const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const whole = (min: number, max: number) =>
+  z
+    .union([z.number(), z.string().regex(/^\d+$/, 'must be a whole number').transform(Number)])
+    .pipe(z.int().min(min).max(max));
 
 interface Setting<T extends z.ZodType> {
   readonly env: string;
@@ -91,9 +94,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): L
 
 function readConfigFile(file: string): Record<string, unknown> {
   if (!existsSync(file)) throw new ConfigError(`CORRAL_CONFIG: there is no file ${file}`);
+  const text = readFileSync(file, 'utf8');
+  /* js-yaml refuses what holds no document; a file of comments is an empty one. */
+  if (text.split('\n').every((line) => /^\s*(#.*)?$/.test(line))) return {};
   let value: unknown;
   try {
-    value = load(readFileSync(file, 'utf8'));
+    value = load(text);
   } catch (error) {
     throw new ConfigError(`${file}: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -8,7 +8,7 @@ function parse(text: string): { address: ipaddr.IPv4 | ipaddr.IPv6; prefix: numb
   if (!strict) return undefined;
   const address = ipaddr.parse(host);
   const max = address.kind() === 'ipv4' ? 32 : 128;
-  if (bits !== undefined && !/^\d{1,3}$/.test(bits)) return undefined;
+  if (bits !== undefined && !/^(0|[1-9]\d{0,2})$/.test(bits)) return undefined;
   const prefix = bits === undefined ? max : Number(bits);
   return prefix <= max ? { address, prefix } : undefined;
 }

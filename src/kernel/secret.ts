@@ -29,7 +29,7 @@ export function secretBox(key: Buffer): SecretBox {
       if (keyId !== id) {
         throw new Error(`a secret in the database was encrypted with key ${keyId}, and this process has key ${id}: give it the right CORRAL_ENCRYPTION_KEY`);
       }
-      const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(nonce, 'base64url')).setAAD(Buffer.from(context));
+      const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(nonce, 'base64url'), { authTagLength: 16 }).setAAD(Buffer.from(context));
       decipher.setAuthTag(Buffer.from(tag, 'base64url'));
       return Buffer.concat([decipher.update(Buffer.from(body, 'base64url')), decipher.final()]).toString('utf8');
     },
