@@ -15,6 +15,7 @@ import type { Vm } from '../types.ts';
 import { element, type XmlElement } from '../xml.ts';
 import { refuse, type Refusal } from '../refusal.ts';
 import { CPU_PERIOD, cpuQuota, kib } from './identity.ts';
+import { singleAddress } from './pci.ts';
 
 /** virtio-mem plugs blocks of this size: the smallest that x86 guests with 2 MiB pages take. */
 const BLOCK = 2048;
@@ -57,6 +58,7 @@ export function memoryDevice(vm: Vm): XmlElement | null {
       element('block', { unit }, BLOCK),
       element('requested', { unit }, 0),
     ),
+    singleAddress(vm.machine, 'memory'),
   );
 }
 

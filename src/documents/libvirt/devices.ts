@@ -4,7 +4,7 @@ import { bridgeName } from '../names.ts';
 import { element, fixed, type XmlElement } from '../xml.ts';
 import type { BootOrder } from './boot.ts';
 import { domainName } from './identity.ts';
-import { interfaceAddress } from './pci.ts';
+import { interfaceAddress, singleAddress } from './pci.ts';
 
 /** `<interface>` elements in the order of their numbers. */
 export function interfaceElements(vm: Vm, boot: BootOrder): XmlElement[] {
@@ -17,7 +17,7 @@ export function interfaceElements(vm: Vm, boot: BootOrder): XmlElement[] {
         ...wiring(nic),
         element('model', { type: 'virtio' }),
         element('mtu', { size: nic.mtu }),
-        boot.element('network'),
+        boot('network', nic.number),
         interfaceAddress(vm.machine, nic.number),
       ),
     );
@@ -44,7 +44,7 @@ export function seedPath(vm: Vm, hypervisor: Pick<Hypervisor, 'local_path'>): st
  */
 export function cdromElements(vm: Vm, seed: string | null, boot: BootOrder): XmlElement[] {
   const drives: XmlElement[] = [];
-  if (vm.boot_order.includes('cdrom')) drives.push(cdrom(vm, drives.length, null, boot.element('cdrom')));
+  if (vm.boot_order.includes('cdrom')) drives.push(cdrom(vm, drives.length, null, boot('cdrom', 0)));
   if (seed !== null) drives.push(cdrom(vm, drives.length, seed, null));
   return drives;
 }
@@ -62,21 +62,31 @@ function cdrom(vm: Vm, place: number, file: string | null, order: XmlElement | n
   );
 }
 
-const COMMON = [
-  element('serial', { type: 'pty' }, element('target', { port: 0 })),
-  element('console', { type: 'pty' }, element('target', { type: 'serial', port: 0 })),
-  element('channel', { type: 'unix' }, element('target', { type: 'virtio', name: 'org.qemu.guest_agent.0' })),
-  element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom')),
-  element('memballoon', { model: 'virtio', freePageReporting: 'on' }, element('stats', { period: 10 })),
-].map(fixed);
-
-const COMMON_X86 = [...COMMON, fixed(element('panic', { model: 'isa' }))];
-
 /**
  * What every VM has: serial console, guest agent's channel, random numbers, balloon (it gives pages
  * that the guest has freed back to the host, and counts memory every 10 s), and on x86 a device that
  * tells of a kernel panic, without which on_crash never happens.
  */
 export function commonDevices(vm: Vm): readonly XmlElement[] {
-  return vm.machine === 'virt' ? COMMON : COMMON_X86;
+  return COMMON[vm.machine];
+}
+
+const COMMON = { q35: common('q35'), pc: common('pc'), virt: common('virt') };
+
+function common(machine: Vm['machine']): readonly XmlElement[] {
+  const at = (device: Parameters<typeof singleAddress>[1]): XmlElement => singleAddress(machine, device);
+  const agent = { type: 'virtio', name: 'org.qemu.guest_agent.0' };
+  const devices = [
+    element('controller', { type: 'virtio-serial', index: 0 }, at('serial')),
+    element('serial', { type: 'pty' }, element('target', { port: 0 })),
+    element('console', { type: 'pty' }, element('target', { type: 'serial', port: 0 })),
+    element('channel', { type: 'unix' }, element('target', agent)),
+    element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom'), at('rng')),
+    element('memballoon', { model: 'virtio', freePageReporting: 'on' }, element('stats', { period: 10 }), at('balloon')),
+    // The CD-ROM drives of the machine virt are on it.
+    machine === 'virt'
+      ? element('controller', { type: 'scsi', index: 0, model: 'virtio-scsi' }, at('scsi'))
+      : element('panic', { model: 'isa' }),
+  ];
+  return devices.map(fixed);
 }

@@ -71,7 +71,7 @@ function disk(vm: Vm, volume: Volume, pool: StoragePool, number: number, boot: B
     // Virtio holds 20 bytes of serial number; guests see it as /dev/disk/by-id/virtio-<serial>.
     element('serial', null, `vol-${volume.id}`),
     ioTune(volume),
-    boot.element('disk'),
+    boot('disk', number),
     diskAddress(vm.machine, number),
   );
 }

@@ -1,7 +1,9 @@
 /**
  * Fixed PCI places, so that adding or taking away one device never moves another: a guest names its
  * interfaces after their place (enp2s0), and one that moved is an interface without configuration.
- * Devices beyond those that have a place get one from libvirt.
+ * Every device that Corral writes has a place: libvirt gives the others the lowest that is free, which
+ * would be that of an interface or disk still to come. Interfaces and disks from the ninth on get theirs
+ * from libvirt.
  */
 import type { Vm } from '../types.ts';
 import { element, fixed, type XmlElement } from '../xml.ts';
@@ -12,7 +14,11 @@ const FIXED = 8;
 /** Root ports of q35 and virt: without spare ones nothing can be plugged in while the VM runs. */
 const ROOT_PORTS = 24;
 
-/** On the i440fx the slots 0 to 7 are the chipset's and libvirt's own devices'. */
+/** Devices that every VM has once, in the order of their places. */
+const SINGLE = ['serial', 'balloon', 'rng', 'memory', 'scsi'] as const;
+
+/** On the i440fx the slots 0 to 2 are the chipset's; 3 to 7 hold the single devices. */
+const PC_SINGLE = 0x03;
 const PC_INTERFACES = 0x08;
 const PC_DISKS = 0x10;
 
@@ -26,6 +32,12 @@ export function interfaceAddress(machine: Vm['machine'], number: number): XmlEle
 export function diskAddress(machine: Vm['machine'], number: number): XmlElement | null {
   if (number >= FIXED) return null;
   return machine === 'pc' ? address(0, PC_DISKS + number) : address(1 + FIXED + number, 0);
+}
+
+/** The `<address>` of a device that a VM has once. */
+export function singleAddress(machine: Vm['machine'], device: (typeof SINGLE)[number]): XmlElement {
+  const place = SINGLE.indexOf(device);
+  return machine === 'pc' ? address(0, PC_SINGLE + place) : address(1 + 2 * FIXED + place, 0);
 }
 
 const LAST_ROOT_PORT = fixed(element('controller', { type: 'pci', index: ROOT_PORTS, model: 'pcie-root-port' }));
