@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { createHttpServer } from './app.ts';
 import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
 import { loadDemo } from './fleet/demo.ts';
@@ -22,7 +22,15 @@ export interface Running {
 export async function serve(config: Config): Promise<Running> {
   const log = pino({ level: config.log_level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: false }));
   const corral = await openCorral(config);
-  const adminToken = await firstStart(corral, config.admin_token, config.demo ? loadDemo : undefined);
+  try {
+    return await listen(config, log, corral, await firstStart(corral, config.admin_token, config.demo ? loadDemo : undefined));
+  } catch (error) {
+    await corral.close();
+    throw error;
+  }
+}
+
+async function listen(config: Config, log: Logger, corral: Corral, adminToken: string | undefined): Promise<Running> {
   const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, pages, bodyLimit: config.body_limit, version: VERSION };
   const server = createHttpServer({ services, documents: corral.documents, log });
   let active = 0;
@@ -36,9 +44,6 @@ export async function serve(config: Config): Promise<Running> {
       server.off('error', reject);
       resolve();
     });
-  }).catch(async (error: unknown) => {
-    await corral.close();
-    throw error;
   });
   const { address, port, family } = server.address() as AddressInfo;
   const url = config.public_url ?? `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;

@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs';
+import { request as plain, type IncomingMessage } from 'node:http';
+import { request as secure } from 'node:https';
+import type { Command } from 'commander';
+import { problemError, type ProblemBody } from './errors.ts';
+import { CliError } from './exit.ts';
+
+/** Milliseconds until an API that says nothing is given up. */
+const TIMEOUT = 60_000;
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: Buffer;
+}
+
+export interface Ask {
+  readonly accept?: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Problems go to stderr as JSON. */
+  readonly json?: boolean;
+  /** More lines for the problem of this answer. */
+  readonly hints?: (problem: ProblemBody) => readonly string[];
+}
+
+/** The API, as a command reaches it. */
+export interface Client {
+  /** @throws CliError for what the API refuses, and when it cannot be reached */
+  ask(method: string, path: string, ask?: Ask): Promise<Answer>;
+}
+
+export interface ClientOptions {
+  readonly url?: string;
+  readonly tokenFile?: string;
+}
+
+/** Adds the options of every command that talks to the API. */
+export function clientOptions(command: Command): Command {
+  return command
+    .option('--url <url>', 'the API (else CORRAL_URL, else http://127.0.0.1:8080)')
+    .option('--token-file <file>', 'a file with the token (else CORRAL_TOKEN, else CORRAL_TOKEN_FILE)');
+}
+
+/** The client that options and environment name. */
+export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = process.env): Client {
+  const text = options.url ?? (env['CORRAL_URL'] || 'http://127.0.0.1:8080');
+  const base = URL.parse(text);
+  if (!base || !/^https?:$/.test(base.protocol)) throw new CliError('usage', `'${text}' is not the URL of an API, e.g. http://127.0.0.1:8080`);
+  const token = readToken(options, env);
+  return {
+    ask: async (method, path, ask = {}) => {
+      const answer = await send(base, token, method, path, ask);
+      if (answer.status >= 200 && answer.status < 300) return answer;
+      throw refusal(answer, base, token, ask);
+    },
+  };
+}
+
+function readToken({ tokenFile }: ClientOptions, env: NodeJS.ProcessEnv): string | undefined {
+  const file = tokenFile ?? (env['CORRAL_TOKEN'] ? undefined : env['CORRAL_TOKEN_FILE'] || undefined);
+  if (file === undefined) return env['CORRAL_TOKEN'] || undefined;
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new CliError('usage', `the token cannot be read: ${error instanceof Error ? error.message : String(error)}`, [], error);
+  }
+}
+
+function send(base: URL, token: string | undefined, method: string, path: string, { accept = 'application/json', body, headers }: Ask): Promise<Answer> {
+  const url = new URL(base.pathname.replace(/\/$/, '') + path, base);
+  const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) throw new CliError('usage', 'the token holds characters that no token has; copy the whole of it, from corral_ on');
+  return new Promise<Answer>((resolve, reject) => {
+    const unreachable = (error: Error): void => reject(new CliError('unreachable', `the API at ${base.origin} cannot be reached: ${reason(error)}`, ['  CORRAL_URL or --url says where it is; corral serve starts one'], error));
+    const request = (url.protocol === 'https:' ? secure : plain)(
+      url,
+      {
+        method,
+        timeout: TIMEOUT,
+        headers: {
+          accept,
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(bytes === undefined ? {} : { 'content-type': 'application/json', 'content-length': bytes.length }),
+          ...headers,
+        },
+      },
+      (response) => {
+        const parts: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => parts.push(chunk));
+        response.once('error', unreachable);
+        response.once('end', () => {
+          if (!response.complete) unreachable(new Error('its answer was cut off'));
+          else resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(parts) });
+        });
+      },
+    );
+    request.once('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT / 1000} s`)));
+    request.once('error', unreachable);
+    request.end(bytes);
+  });
+}
+
+function reason(error: Error): string {
+  const first = error instanceof AggregateError ? (error.errors[0] as Error | undefined) : undefined;
+  return first?.message ?? (error.message || String((error as NodeJS.ErrnoException).code ?? 'no answer'));
+}
+
+function refusal({ status, headers, body }: Answer, base: URL, token: string | undefined, { json, hints }: Ask): CliError {
+  if (status >= 300 && status < 400) return new CliError('refused', `the API at ${base.origin} sends on to ${headers.location ?? 'another place'}; set CORRAL_URL to that`);
+  let problem: ProblemBody | undefined;
+  if (/json/.test(headers['content-type'] ?? '')) {
+    try {
+      problem = JSON.parse(body.toString()) as ProblemBody;
+    } catch {
+      /* Not ours. */
+    }
+  }
+  if (problem?.code === undefined) return problemError({ status, title: `${base.origin} answered ${status}, and not as Corral does; is CORRAL_URL right?` });
+  const missing = status === 401 && token === undefined ? ['  set CORRAL_TOKEN, or name a file with --token-file'] : [];
+  return problemError(problem, { ...(json ? { json } : {}), hints: [...missing, ...(hints?.(problem) ?? [])] });
+}
