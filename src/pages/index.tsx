@@ -1,14 +1,21 @@
+import { docsPage } from './docs.tsx';
+import { documentPage } from './document.tsx';
+import { formPage } from './form.tsx';
+import { homePage } from './home.tsx';
+import { listPage } from './list.tsx';
+import { loginPage } from './login.tsx';
+import { problemPage } from './problem.tsx';
+import { thingPage } from './thing.tsx';
 import type { Pages } from './types.ts';
 
-const raw = (title: string, data: unknown): string => `<!doctype html>${(<html><head><title>{title}</title></head><body><h1>{title}</h1><pre>{JSON.stringify(data, null, 2)}</pre></body></html>).toString()}`;
-
+/** The pages for people. They need no script. */
 export const pages: Pages = {
-  home: (_context, counts) => raw('Corral', counts),
-  list: (_context, view) => raw(view.model.resource.plural, view.page),
-  thing: (_context, view) => raw(view.model.resource.title, view.row),
-  form: (_context, view) => raw(view.model.resource.title, view.values),
-  login: () => raw('Log in', {}),
-  problem: (_context, problem) => raw(problem.title, problem),
-  document: (_context, view) => raw(view.node, view.text),
-  docs: (_context, openapi) => raw('API', openapi),
+  home: homePage,
+  list: listPage,
+  thing: thingPage,
+  form: formPage,
+  login: loginPage,
+  problem: problemPage,
+  document: documentPage,
+  docs: docsPage,
 };

@@ -30,6 +30,12 @@ export interface ThingView {
   readonly etag: string;
 }
 
+/** A thing that a reference may name: its natural key, and what people call it. */
+export interface Option {
+  readonly key: string;
+  readonly label: string;
+}
+
 export interface FormView {
   readonly model: Model;
   /** The row that is changed; undefined when a new one is made. */
@@ -38,8 +44,8 @@ export interface FormView {
   readonly values: Readonly<Record<string, unknown>> | undefined;
   readonly problem: ProblemDocument | undefined;
   readonly etag: string | undefined;
-  /** Natural keys that a reference may have, by noun, where they are few. */
-  readonly options: Readonly<Record<string, readonly string[]>>;
+  /** What a reference may name, by noun, where there are few. */
+  readonly options: Readonly<Record<string, readonly Option[]>>;
 }
 
 export interface DocumentView {
@@ -53,7 +59,8 @@ export interface DocumentView {
 
 /** The pages: each gives a whole HTML document. */
 export interface Pages {
-  home(context: PageContext, counts: Readonly<Record<string, number>>): string;
+  /** `node`: one that is there, for the commands to try. */
+  home(context: PageContext, counts: Readonly<Record<string, number>>, node?: string): string;
   list(context: PageContext, view: { model: Model; page: Page }): string;
   thing(context: PageContext, view: ThingView): string;
   form(context: PageContext, view: FormView): string;

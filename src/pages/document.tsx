@@ -1,0 +1,85 @@
+import type { Child } from 'hono/jsx';
+import { Crumbs, Layout, render } from './layout.tsx';
+import { documentHref, envelopes, keyHref, listHref } from './link.ts';
+import type { DocumentView, PageContext } from './types.ts';
+import { Time } from './value.tsx';
+import { pluralOf } from './words.ts';
+
+const meanings: Readonly<Record<string, string>> = {
+  enc: "What Puppet's external node classifier gets: classes, parameters and environment.",
+  hiera: "The data of the node's classes, ready merged, as the module's Hiera function reads it.",
+  pillar: "What Salt's external pillar gets for the minion.",
+  tops: "The states that Salt's master tops give the minion.",
+  documents: "All that the node's manager needs, of one version.",
+};
+
+/** Colours the keys of YAML as Corral writes it: one entry a line, texts in quotes. */
+function coloured(text: string): Child[] {
+  const out: Child[] = [];
+  for (const line of text.split('\n')) {
+    const match = /^(\s*(?:- )*)("(?:[^"\\]|\\.)*"|[a-z][\w:]*?)(:)(?= |$)(.*)$/.exec(line);
+    if (match) out.push(match[1]!, <b>{match[2]}</b>, match[3]!, match[4]!, '\n');
+    else out.push(line, '\n');
+  }
+  out.pop();
+  return out;
+}
+
+/** A node's document as its hosts' tools read it. */
+export function documentPage(context: PageContext, { envelope, node, version, builtAt, text }: DocumentView): string {
+  const nodes = context.catalog.byNoun('node');
+  const reader = context.identity !== undefined && context.identity.kind !== 'node';
+  const name = envelopes[envelope as keyof typeof envelopes] ?? envelope;
+  const lines = text.trimEnd().split('\n').length;
+  return render(
+    <Layout context={context} title={`${name} of ${node}`} model={nodes} bare={context.identity?.kind === 'node'}>
+      <Crumbs
+        steps={[
+          [listHref(nodes), pluralOf(nodes)],
+          [keyHref(nodes, node), node],
+        ]}
+      />
+      <h1>
+        {name} <span class="muted">of {node}</span>
+      </h1>
+      <p class="summary">{meanings[envelope] ?? ''}</p>
+      <nav class="documents" aria-label="Documents of this node">
+        {Object.entries(envelopes).map(([other, label]) => (
+          <a href={documentHref(other, node)} aria-current={other === envelope ? 'page' : undefined}>
+            {label}
+          </a>
+        ))}
+      </nav>
+      <dl class="facts">
+        <div>
+          <dt>Version</dt>
+          <dd>
+            <code>{version}</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Built</dt>
+          <dd>
+            <Time at={builtAt} />
+          </dd>
+        </div>
+        <div>
+          <dt>From</dt>
+          <dd>
+            {reader ? <a href={keyHref(nodes, node)}>{node}</a> : node} and what belongs to it, in the transaction that last changed any of it
+          </dd>
+        </div>
+        <div>
+          <dt>Also as</dt>
+          <dd>
+            <a href={documentHref(envelope, node, 'yaml')}>YAML</a>, <a href={documentHref(envelope, node, 'json')}>JSON</a>, <a href={documentHref(envelope, node, 'msgpack')}>MessagePack</a>
+          </dd>
+        </div>
+      </dl>
+      <pre class="commands" aria-label="Command that fetches it">{`curl -sH "Authorization: Bearer $CORRAL_TOKEN" ${context.url.origin}${documentHref(envelope, node, 'yaml')}`}</pre>
+      <section aria-label={`The document, ${lines} lines of YAML`}>
+        <pre class="yaml">{coloured(text)}</pre>
+      </section>
+    </Layout>,
+  );
+}

@@ -1,0 +1,55 @@
+import type { ProblemDocument } from '../kernel/problem.ts';
+import { Layout, render } from './layout.tsx';
+import { listHref } from './link.ts';
+import type { PageContext } from './types.ts';
+import { nounOf, pluralOf } from './words.ts';
+
+/** What a person can do about a problem, where its own sentence does not say. */
+const advice: Partial<Record<ProblemDocument['code'], string>> = {
+  'not-found': 'It may have been deleted or renamed. Look for it in the list.',
+  'stale-version': 'Nothing was changed. Open it again to see what it is now, and repeat what you wanted.',
+  'in-use': 'Nothing was changed. Its page shows what refers to it: change or delete that first.',
+  forbidden: 'Log out, and log in with a token that may.',
+  unavailable: 'Nothing was changed. Try again in a moment.',
+  internal: 'Try again; if it stays, the log of Corral has more under the request id.',
+  'bad-cursor': 'Start again from the first page of the list.',
+  'unknown-parameter': 'Take it out of the address, or start again from the list.',
+  gone: 'Set its state to something else to have its documents served again.',
+};
+
+/** A refusal, where no form can show it. */
+export function problemPage(context: PageContext, problem: ProblemDocument): string {
+  const [, api, v1, route = '', key] = context.url.pathname.split('/');
+  const model = api === 'api' && v1 === 'v1' ? context.catalog.byRoute(route.replace(/\.(?:html)$/, '')) : api === 'forms' ? context.catalog.byRoute(v1 ?? '') : undefined;
+  const back: [string, string][] = [];
+  if (model && key && problem.code !== 'not-found' && api === 'api') back.push([context.url.pathname, `Back to this ${nounOf(model)}`]);
+  if (model) back.push([listHref(model), pluralOf(model)]);
+  if (context.identity) back.push(['/', 'Overview']);
+  else back.push(['/login', 'Log in']);
+  return render(
+    <Layout context={context} title={problem.title} model={model} bare={!context.identity}>
+      <p class="status">
+        {problem.status} <a href={`/docs#${problem.code}`}>{problem.code}</a>
+      </p>
+      <h1>{problem.title}</h1>
+      <p class="detail">{problem.detail}</p>
+      {problem.errors && problem.errors.length > 0 ? (
+        <ul class="faults">
+          {problem.errors.map((fault) => (
+            <li>
+              <code>{fault.pointer || '/'}</code> {fault.message}
+            </li>
+          ))}
+        </ul>
+      ) : null}
+      {advice[problem.code] === undefined ? null : <p>{advice[problem.code]}</p>}
+      <p class="links">
+        {back.map(([href, text]) => (
+          <a class="button" href={href}>
+            {text}
+          </a>
+        ))}
+      </p>
+    </Layout>,
+  );
+}

@@ -1,0 +1,188 @@
+import type { Field, Model } from '../db/catalog.ts';
+import { keyOf, type Row } from '../db/read.ts';
+import { isRecord } from '../kernel/codec.ts';
+import { Crumbs, Layout, render } from './layout.tsx';
+import { canCreate, canDelete, canUpdate, documentHref, editHref, envelopes, keyHref, listHref, nameOf, newHref, thingAs, thingHref, titleOf } from './link.ts';
+import { columnsOf, Table } from './table.tsx';
+import type { PageContext, Related, ThingView } from './types.ts';
+import { Badge, Time, Value } from './value.tsx';
+import { count, helpOf, labelOf, nounOf, pluralOf } from './words.ts';
+
+interface FieldsProps {
+  readonly context: PageContext;
+  readonly fields: readonly Field[];
+  readonly row: Row;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Fields with their values and what they mean. */
+const Fields = ({ context, fields, row, labels = {} }: FieldsProps) => (
+  <dl class="fields">
+    {fields.map((field) => (
+      <div>
+        <dt>{labelOf(field.name)}</dt>
+        <dd>{field.writeOnly ? <span class="muted">kept, and never shown</span> : <Value catalog={context.catalog} field={field} value={row[field.name]} label={labels[field.name]} />}</dd>
+        <dd class="help">{helpOf(field)}</dd>
+      </div>
+    ))}
+  </dl>
+);
+
+/** A role: its fields, and lists of what refers to it. */
+const Part = ({ context, name, part, owner, row }: { context: PageContext; name: string; part: Model; owner: string; row: Row }) => {
+  const ownField = part.resource.key[0]!;
+  const key = nameOf(part, { ...row, [ownField]: owner });
+  const href = keyHref(part, key);
+  const others = part.reverse.map(({ model, field }) => [`${listHref(model)}?${new URLSearchParams({ [field.name]: key }).toString()}`, pluralOf(model)] as const);
+  return (
+    <section class="panel" aria-labelledby={`part-${name}`}>
+      <h2 id={`part-${name}`}>
+        <a href={href}>{labelOf(name)}</a>
+      </h2>
+      {others.length > 0 ? (
+        <p class="links">
+          {others.map(([to, text]) => (
+            <a href={to}>{text}</a>
+          ))}
+        </p>
+      ) : null}
+      <Fields context={context} fields={part.fields.filter((field) => field.name !== ownField)} row={row} />
+    </section>
+  );
+};
+
+const RelatedRows = ({ context, view, related }: { context: PageContext; view: ThingView; related: Related }) => {
+  const { model, field, page } = related;
+  const key = nameOf(view.model, view.row);
+  const total = page.total ?? page.rows.length;
+  const href = `${listHref(model)}?${new URLSearchParams({ [field.name]: key }).toString()}`;
+  const id = `related-${model.route}-${field.name}`;
+  const twice = view.related.filter((one) => one.model === model).length > 1;
+  const first = page.rows[0] ?? {};
+  const included = Object.fromEntries(model.reverse.flatMap((one) => (Array.isArray(first[one.model.resource.plural]) ? [[one.model.resource.plural, one.model]] : [])));
+  return (
+    <section class="related" aria-labelledby={id}>
+      <div class="head">
+        <h2 id={id}>
+          <a href={href}>{pluralOf(model)}</a>
+          {twice ? <span class="muted"> by {labelOf(field.name).toLowerCase()}</span> : null} <span class="total">{count(total)}</span>
+        </h2>
+        {canCreate(model) && context.identity?.kind === 'admin' ? (
+          <a class="button" href={newHref(model, { [field.name]: key })}>
+            New<span class="unseen"> {nounOf(model)}</span>
+          </a>
+        ) : null}
+      </div>
+      {page.rows.length === 0 ? <p class="muted">None.</p> : <Table catalog={context.catalog} model={model} rows={page.rows} caption={pluralOf(model)} columns={columnsOf(model, field.name)} included={included} />}
+      {total > page.rows.length ? (
+        <p>
+          <a href={href}>All {count(total)}</a>
+        </p>
+      ) : null}
+    </section>
+  );
+};
+
+/** What is shown this once: a new token. */
+const Once = ({ once }: { once: Readonly<Record<string, unknown>> }) => (
+  <section class="once" role="alert" aria-labelledby="once">
+    <h2 id="once">Copy this now: it is shown once</h2>
+    <dl>
+      {Object.entries(once).map(([name, value]) => (
+        <div>
+          <dt>{labelOf(name)}</dt>
+          <dd>
+            <code class="secret">{typeof value === 'string' ? value : JSON.stringify(value)}</code>
+          </dd>
+        </div>
+      ))}
+    </dl>
+    <p>Corral keeps only what it needs to recognise it, and cannot show it again. When it is lost, delete it and make another.</p>
+  </section>
+);
+
+const Delete = ({ view, title }: { view: ThingView; title: string }) => {
+  const { model, row, etag, related } = view;
+  const attached = related.filter((one) => (one.page.total ?? 0) > 0);
+  return (
+    <details class="confirm">
+      <summary class="button danger">Delete…</summary>
+      <form method="post" action={thingHref(model, row)}>
+        <input type="hidden" name="_method" value="DELETE" />
+        <input type="hidden" name="_etag" value={etag} />
+        <p>
+          Delete the {nounOf(model)} <b>{title}</b>? This cannot be undone.
+        </p>
+        {attached.length > 0 ? <p class="muted">It is referred to by: {attached.map((one) => `${pluralOf(one.model)} (${count(one.page.total ?? 0)})`).join(', ')}.</p> : null}
+        <button class="danger" type="submit">
+          Delete {title}
+        </button>
+      </form>
+    </details>
+  );
+};
+
+const Documents = ({ node }: { node: string }) => (
+  <nav class="documents" aria-label="Documents of this node">
+    <span class="muted">Documents</span>
+    {Object.entries(envelopes).map(([envelope, text]) => (
+      <a href={documentHref(envelope, node)}>{text}</a>
+    ))}
+  </nav>
+);
+
+/** The page of one thing, with all that it touches. */
+export function thingPage(context: PageContext, view: ThingView): string {
+  const { model, row, related, labels, once } = view;
+  const title = titleOf(model, row);
+  const admin = context.identity?.kind === 'admin';
+  const parts = Object.entries(model.parts);
+  const partNouns = new Set(parts.flatMap(([, inner]) => Object.values(inner)));
+  const state = row['state'];
+  return render(
+    <Layout context={context} title={`${title} · ${model.resource.title}`} model={model}>
+      <Crumbs steps={[[listHref(model), pluralOf(model)]]} />
+      {once ? <Once once={once} /> : null}
+      <div class="head">
+        <h1>
+          {title} {typeof state === 'string' ? <Badge state={state} /> : null}
+        </h1>
+        <div class="actions">
+          {admin && canUpdate(model) ? (
+            <a class="button primary" href={editHref(model, row)}>
+              Change
+            </a>
+          ) : null}
+          {admin && canDelete(model) ? <Delete view={view} title={title} /> : null}
+        </div>
+      </div>
+      {model.resource.noun === 'node' ? <Documents node={keyOf(model, row)} /> : null}
+      <section class="panel" aria-label={`This ${nounOf(model)}`}>
+        <Fields context={context} fields={model.fields} row={row} labels={labels} />
+      </section>
+      {parts.map(([name, inner]) =>
+        Object.entries(inner).map(([part, partModel]) => {
+          const has = isRecord(row[name]) ? row[name][part] : undefined;
+          return isRecord(has) ? <Part context={context} name={part} part={partModel} owner={keyOf(model, row)} row={has} /> : null;
+        }),
+      )}
+      {related
+        .filter((one) => !partNouns.has(one.model))
+        .map((one) => (
+          <RelatedRows context={context} view={view} related={one} />
+        ))}
+      <div class="foot">
+        {row['created_at'] === undefined ? null : (
+          <p class="muted">
+            {model.pk === 'id' ? `#${String(row['id'])}, made ` : 'Made '}
+            <Time at={String(row['created_at'])} />, last changed <Time at={String(row['updated_at'])} />, version {String(row['version'])}
+          </p>
+        )}
+        <p class="muted formats">
+          This {nounOf(model)} as <a href={thingAs(model, row, 'json')}>JSON</a> or <a href={thingAs(model, row, 'msgpack')}>MessagePack</a>
+        </p>
+      </div>
+    </Layout>,
+  );
+}
+

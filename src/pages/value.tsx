@@ -1,0 +1,124 @@
+import type { Child } from 'hono/jsx';
+import type { Catalog, Field, Model } from '../db/catalog.ts';
+import { keyOf, type Row } from '../db/read.ts';
+import { isRecord } from '../kernel/codec.ts';
+import { keyHref, titleOf } from './link.ts';
+import { bytesShort, count, isRate, labelOf } from './words.ts';
+
+const tones: Readonly<Record<string, string>> = {
+  running: 'good',
+  stopped: 'off',
+  shutoff: 'off',
+  shutdown: 'off',
+  unknown: 'off',
+  nostate: 'off',
+  maintenance: 'warn',
+  paused: 'warn',
+  blocked: 'warn',
+  pmsuspended: 'warn',
+  deactivated: 'bad',
+  crashed: 'bad',
+};
+
+/** A state in words, with a colour that repeats what the words say. */
+export const Badge = ({ state }: { state: string }) => <span class={`badge ${tones[state] ?? 'plain'}`}>{state}</span>;
+
+/** A time in UTC. */
+export const Time = ({ at }: { at: string | Date }) => {
+  const date = new Date(at);
+  if (Number.isNaN(date.getTime())) return <>{String(at)}</>;
+  const iso = date.toISOString();
+  return (
+    <time datetime={iso} title={iso}>
+      {iso.slice(0, 10)} {iso.slice(11, 19)} UTC
+    </time>
+  );
+};
+
+/** Bytes in a readable unit; the exact number on hover. */
+export const Bytes = ({ bytes, per }: { bytes: number; per?: boolean }) => (
+  <data value={String(bytes)} title={`${count(bytes)} bytes${per ? ' per second' : ''}`}>
+    {bytesShort(bytes)}
+    {per ? '/s' : ''}
+  </data>
+);
+
+export const None = ({ meaning = 'none' }: { meaning?: string }) => (
+  <span class="none">
+    <span aria-hidden="true">–</span>
+    <span class="unseen">{meaning}</span>
+  </span>
+);
+
+const Tags = ({ items }: { items: readonly Child[] }) => (
+  <span class="tags">
+    {items.map((item) => (
+      <span class="tag">{item}</span>
+    ))}
+  </span>
+);
+
+/** A reference: the key as it came, or the thing itself where it was included. */
+const Ref = ({ target, value, label }: { target: Model; value: unknown; label?: string | undefined }) => {
+  const key = isRecord(value) ? keyOf(target, value) : String(value);
+  const text = isRecord(value) ? titleOf(target, value) : (label ?? key);
+  return (
+    <a href={keyHref(target, key)} title={text === key ? undefined : key}>
+      {text}
+    </a>
+  );
+};
+
+interface ValueProps {
+  readonly catalog: Catalog;
+  readonly field: Field;
+  readonly value: unknown;
+  readonly label?: string | undefined;
+  /** In a table there is less room. */
+  readonly short?: boolean;
+}
+
+/** One field's value, for people. */
+export const Value = ({ catalog, field, value, label, short = false }: ValueProps) => {
+  if (value === null || value === undefined || value === '') return <None meaning={isRate(field) || /iops/.test(field.name) ? 'no limit' : 'none'} />;
+  if (field.ref !== undefined) return <Ref target={catalog.byNoun(field.ref)} value={value} label={label} />;
+  if (field.unit === 'bytes' && typeof value === 'number') return <Bytes bytes={value} per={isRate(field)} />;
+  if (field.name === 'state' || field.name === 'observed_state') return <Badge state={String(value)} />;
+  if (field.name.endsWith('_at')) return <Time at={String(value)} />;
+  if (field.name === 'load' && typeof value === 'number') {
+    const percent = Math.round(value * 100);
+    return (
+      <span class="load">
+        <meter min="0" max="1" high={0.9} value={value} aria-label={`${percent} per cent`} /> {percent} %
+      </span>
+    );
+  }
+  if (typeof value === 'boolean') return value ? <>yes</> : <span class="none">no</span>;
+  if (Array.isArray(value)) return value.length === 0 ? <None /> : <Tags items={value.map(String)} />;
+  if (isRecord(value)) return <Json value={value} short={short} />;
+  const text = String(value);
+  if (field.name === 'url' && /^https?:\/\//.test(text)) {
+    return (
+      <a class="long" href={text} rel="noreferrer">
+        {text}
+      </a>
+    );
+  }
+  return <span class={text.length > 24 ? 'long' : undefined}>{text}</span>;
+};
+
+const Json = ({ value, short }: { value: Readonly<Record<string, unknown>>; short: boolean }) => {
+  const names = Object.keys(value);
+  if (names.length === 0) return <None meaning="empty" />;
+  return short ? <Tags items={names} /> : <pre class="json">{JSON.stringify(value, null, 2)}</pre>;
+};
+
+/** A column of a table: a field, a part such as roles, or one of the times. */
+export const Cell = ({ catalog, model, row, name, label }: { catalog: Catalog; model: Model; row: Row; name: string; label?: string }) => {
+  const field = model.field.get(name);
+  const value = row[name];
+  if (field) return <Value catalog={catalog} field={field} value={value} label={label} short />;
+  if (name in model.parts && isRecord(value)) return <Tags items={Object.keys(value).map(labelOf)} />;
+  if (name.endsWith('_at') && value != null) return <Time at={String(value)} />;
+  return <>{value == null ? '' : String(value)}</>;
+};
