@@ -79,7 +79,8 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const format = formatOf(context);
     allow(context.get('identity')!, 'read');
     const counts = await countRows(services);
-    return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () => services.pages.home({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, counts));
+    const { rows } = format === 'html' ? await services.pool.query<{ fqdn: string }>("select fqdn from node where state <> 'deactivated' order by id limit 1") : { rows: [] };
+    return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () => services.pages.home({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, counts, rows[0]?.fqdn));
   });
   const description = (): Record<string, unknown> => openApi(services.catalog, services.version);
   app.get('/openapi.json', (context) => {

@@ -1,6 +1,6 @@
 import { Hono, type Context } from 'hono';
 import { allow } from '../auth/identity.ts';
-import { reverseNames, parseListQuery, parseRowQuery } from '../db/query.ts';
+import { reverseNames, parseListQuery, parseRowQuery, type ListQuery } from '../db/query.ts';
 import type { Model } from '../db/catalog.ts';
 import { getRow, keyOf, listRows, type Row } from '../db/read.ts';
 import { toProblem } from '../db/errors.ts';
@@ -9,7 +9,7 @@ import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
 import { guardOf, type Guard } from '../kernel/etag.ts';
 import { splitSuffix, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
-import type { PageContext, Related } from '../pages/types.ts';
+import type { Option, PageContext, Related } from '../pages/types.ts';
 import { answer, formatOf, offered, type Env, type Services } from './answer.ts';
 import { fromForm } from './form.ts';
 
@@ -100,8 +100,10 @@ function index(services: Services, context: Ctx): Response {
 async function list(services: Services, context: Ctx, model: Model): Promise<Response> {
   const format = formatOf(context);
   const url = new URL(context.req.url);
+  /* A form without script sends its empty inputs too. */
+  if (format === 'html') for (const [name, value] of [...url.searchParams]) if (value === '') url.searchParams.delete(name, value);
   const query = parseListQuery(services.catalog, model, url.searchParams);
-  const page = await listRows(services.db(), services.catalog, model, format === 'html' ? { ...query, total: true } : query);
+  const page = await listRows(services.db(), services.catalog, model, format === 'html' ? { ...query, total: true, include: [...query.include, ...labelled(services, model, query)] } : query);
   const headers: Record<string, string> = {};
   if (page.next !== undefined) {
     url.searchParams.set('after', page.next);
@@ -109,6 +111,12 @@ async function list(services: Services, context: Ctx, model: Model): Promise<Res
   }
   const data = { [model.resource.plural]: page.rows, ...(page.next === undefined ? {} : { next: `${url.pathname}${url.search}` }), ...(page.total === undefined ? {} : { total: page.total }) };
   return answer(context, format, data, () => services.pages.list(pageContext(services, context), { model, page }), { headers });
+}
+
+/** References that people know by a label: included, so that a list shows it. Not those sorted by: their keys make the cursor. */
+function labelled(services: Services, model: Model, query: ListQuery): string[] {
+  const names = model.fields.filter((field) => field.ref !== undefined && services.catalog.byNoun(field.ref).resource.label !== undefined).map((field) => field.name);
+  return names.filter((name) => !query.include.includes(name) && !query.sort.some((key) => key.name === name));
 }
 
 async function show(services: Services, context: Ctx, model: Model, key: string): Promise<Response> {
@@ -189,14 +197,15 @@ async function carryOut(services: Services, context: Ctx, model: Model, key: str
   return answer(context, format, row, () => '', { status: created ? 201 : 200, version: row['version'] as number, headers: created ? { Location: href(row) } : {} });
 }
 
-async function optionsOf(services: Services, model: Model): Promise<Record<string, string[]>> {
+async function optionsOf(services: Services, model: Model): Promise<Record<string, Option[]>> {
   const nouns = new Set([model, ...Object.values(model.parts).flatMap((parts) => Object.values(parts))].flatMap((one) => one.fields.flatMap((field) => field.ref ?? [])));
-  const out: Record<string, string[]> = {};
+  const out: Record<string, Option[]> = {};
   for (const noun of nouns) {
     const target = services.catalog.byNoun(noun);
     const query = parseListQuery(services.catalog, target, new URLSearchParams({ limit: String(CHOICES + 1) }));
     const { rows } = await listRows(services.db(), services.catalog, target, query);
-    if (rows.length <= CHOICES) out[noun] = rows.map((row) => keyOf(target, row)).sort();
+    const label = (row: Row): string => (target.resource.label === undefined ? keyOf(target, row) : `${String(row[target.resource.label])} (${keyOf(target, row)})`);
+    if (rows.length <= CHOICES) out[noun] = rows.map((row) => ({ key: keyOf(target, row), label: label(row) })).sort((a, b) => (a.label < b.label ? -1 : 1));
   }
   return out;
 }

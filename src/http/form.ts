@@ -61,7 +61,7 @@ function values(fields: readonly Field[], form: Readonly<Record<string, unknown>
 function coerce(field: Field, given: unknown): unknown {
   if (field.type === 'array') {
     if (given === undefined) return undefined;
-    const items = (Array.isArray(given) ? (given as unknown[]) : [given]).flatMap((one) => String(one).split(/[\s,]+/)).filter((one) => one !== '');
+    const items = (Array.isArray(given) ? (given as unknown[]) : [given]).flatMap((one) => (field.choices ? [String(one)] : String(one).split(/[\s,]+/))).filter((one) => one !== '');
     return items.length === 0 ? undefined : items;
   }
   /* A box sends nothing when it is not ticked; a hidden 'false' before it stands for that. */
@@ -79,7 +79,8 @@ function coerce(field: Field, given: unknown): unknown {
       throw new Problem('invalid', `/${field.name} must be JSON`, { faults: [{ pointer: `/${field.name}`, message: 'must be JSON, e.g. {"key": "value"}' }] });
     }
   }
-  return last;
+  /* A browser sends CRLF for each newline of a text area. */
+  return last.replaceAll('\r\n', '\n');
 }
 
 const units: Readonly<Record<string, number>> = { '': 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40, p: 2 ** 50 };
