@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { startFaultServer, type FaultDocument } from './faults.ts';
-import { CERTNAME, exampleDocument } from './puppet-table.ts';
+import { CERTNAME, exampleDocument, exampleDomains } from './puppet-table.ts';
 
 export interface Source {
   name: string;
@@ -15,6 +15,10 @@ export interface Source {
   /** A hypervisor that Puppet manages. */
   certname: string;
   document(): Promise<FaultDocument>;
+  /** Make a domain that was present absent, and say which. */
+  removeDomain(): Promise<string>;
+  /** What Corral must not serve, and the ENC client's exit status for it. */
+  refusals: { what: string; token: string; certname: string; exit: number; because: string }[];
   /** Every request that arrived, oldest first. */
   requests: { path: string; status: number }[];
   stop(): Promise<void>;
@@ -23,7 +27,8 @@ export interface Source {
 interface RunningCorral {
   url: string;
   adminToken: string;
-  nodeToken(fqdn: string): string | Promise<string>;
+  call(method: string, path: string, body?: unknown): Promise<Record<string, unknown>>;
+  nodeToken(fqdn: string): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -42,43 +47,82 @@ async function faultSource(): Promise<Source> {
     caFile: server.caFile,
     certname: CERTNAME,
     document: () => Promise.resolve(server.documents[CERTNAME]!),
+    removeDomain: () => {
+      const { 'vm-17': kept } = exampleDomains('41-9f2c0a1b2c3d4e5f');
+      server.documents[CERTNAME] = exampleDocument('42-00', { 'vm-17': kept!, 'vm-18': { ensure: 'absent' } });
+      return Promise.resolve('vm-18');
+    },
+    refusals: [
+      { what: 'a token that does not exist', token: 'nonsense', certname: CERTNAME, exit: 5, because: 'answered 401' },
+      { what: 'a node that does not exist', token: server.token, certname: 'x.example.net', exit: 6, because: 'answered 404' },
+    ],
     requests: server.requests,
     stop: () => server.close(),
   };
 }
 
 async function corralSource(starter: string): Promise<Source> {
-  const { startCorral } = (await import(pathToFileURL(starter).href)) as { startCorral(env: Record<string, string>): Promise<RunningCorral> };
-  const corral = await startCorral({ CORRAL_DEMO: '1' });
-  const counter = await countRequests(corral.url);
-  const get = async (path: string, accept: string): Promise<string> => {
-    const headers = { authorization: `Bearer ${corral.adminToken}`, accept };
-    const answer = await fetch(corral.url + path, { headers });
-    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-    return answer.text();
-  };
-  const fleet = (await get('/documents', 'application/x-ndjson'))
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as FaultDocument);
-  const hypervisor = fleet.find(
-    ({ manager, enc }) => manager === 'puppet' && 'corral::hypervisor' in ((enc?.['classes'] as object | undefined) ?? {}),
-  );
-  if (hypervisor === undefined) throw new Error('the demonstration fleet has no hypervisor that Puppet manages');
-  const certname = hypervisor.node;
-  return {
-    name: 'Corral',
-    url: counter.url,
-    token: await corral.nodeToken(certname),
-    caFile: undefined,
-    certname,
-    document: async () => JSON.parse(await get(`/documents/${certname}`, 'application/json')) as FaultDocument,
-    requests: counter.requests,
-    stop: async () => {
-      await counter.stop();
-      await corral.stop();
-    },
-  };
+  const { startCorral } = (await import(pathToFileURL(starter).href)) as { startCorral(): Promise<RunningCorral> };
+  const corral = await startCorral();
+  try {
+    await makeFleet(corral);
+    const token = await corral.nodeToken(CERTNAME);
+    const others = { token: await corral.nodeToken(MONITOR), admin: corral.adminToken };
+    await corral.call('PATCH', `/api/v1/nodes/${GONE}`, { state: 'deactivated' });
+    const counter = await countRequests(corral.url);
+    return {
+      name: 'Corral',
+      url: counter.url,
+      token,
+      caFile: undefined,
+      certname: CERTNAME,
+      document: async () => (await corral.call('GET', `/documents/${CERTNAME}`)) as unknown as FaultDocument,
+      removeDomain: async () => {
+        await corral.call('DELETE', '/api/v1/vms/2');
+        return 'vm-2';
+      },
+      refusals: [
+        { what: 'a token that does not exist', token: 'nonsense', certname: CERTNAME, exit: 5, because: 'answered 401' },
+        { what: "another node's token", token: others.token, certname: CERTNAME, exit: 5, because: 'answered 403' },
+        { what: 'a node that does not exist', token: others.admin, certname: 'hv9.example.net', exit: 6, because: 'answered 404' },
+        { what: 'a node that is deactivated', token: others.admin, certname: GONE, exit: 6, because: 'answered 410' },
+        { what: 'a node that Salt manages', token: others.admin, certname: SALTED, exit: 7, because: 'salt manages' },
+      ],
+      requests: counter.requests,
+      stop: async () => {
+        await counter.stop();
+        await corral.stop();
+      },
+    };
+  } catch (error) {
+    await corral.stop();
+    throw error;
+  }
+}
+
+const MONITOR = 'mon1.example.net';
+const GONE = 'hv2.example.net';
+const SALTED = 'hv3.example.net';
+
+/** A hypervisor with two virtual machines, one of them with a name that is hard to quote. */
+async function makeFleet(corral: RunningCorral): Promise<void> {
+  const make = (plural: string, body: object) => corral.call('POST', `/api/v1/${plural}`, body);
+  const hypervisor = { methods: ['QEMU'], cores: 16, ram: 2 ** 36 };
+  await make('sites', { name: 'fra1' });
+  await make('ceph-clusters', { name: 'ceph', public_network: '10.0.0.0/24' });
+  const ceph_mon = { ceph_cluster: 'ceph' };
+  await make('nodes', { fqdn: CERTNAME, site: 'fra1', manager: 'puppet', roles: { hypervisor, ceph_mon } });
+  await make('nodes', { fqdn: MONITOR, site: 'fra1', manager: 'puppet', roles: { ceph_mon } });
+  await make('storage-pools', { name: 'local', kind: 'dir', is_default: true });
+  await make('pool-attachments', { hypervisor: CERTNAME, storage_pool: 'local' });
+  await make('networks', { name: 'public', is_default: true });
+  await make('subnets', { network: 'public', cidr: '203.0.113.0/24', gateway: '203.0.113.1' });
+  await make('subnets', { network: 'public', cidr: '2001:db8::/64', gateway: '2001:db8::1' });
+  await make('vms', { name: '%{x} %{facts.os} \'q\' "d" $y ${z} <b> \u{1F402}', cores: 1, ram: 2 ** 30, method: 'QEMU' });
+  await make('vms', { name: 'second', cores: 1, ram: 2 ** 30, method: 'QEMU' });
+  // After the virtual machines, which must not be placed here.
+  await make('nodes', { fqdn: GONE, site: 'fra1', manager: 'puppet', roles: { hypervisor } });
+  await make('nodes', { fqdn: SALTED, site: 'fra1', manager: 'salt', roles: { hypervisor } });
 }
 
 /** A proxy that does nothing but take notes. */

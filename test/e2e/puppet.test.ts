@@ -96,6 +96,23 @@ describe.skipIf(reason)('puppetserver and agent', () => {
       expect(encLog().slice(calls)).toEqual([expect.stringContaining('source=unchanged age=0')]);
       expect(written()).toEqual(before);
     }, 60_000);
+
+    it('removes the file of a domain that was deleted, and no other', async () => {
+      const before = written();
+      const gone = `domains/${await source.removeDomain()}.xml`;
+      expect(Object.keys(before)).toContain(gone);
+      expect((await puppet.agent(source.certname)).status).toBe(2);
+      expect(Object.keys(written())).toEqual(Object.keys(before).filter((name) => name !== gone));
+    }, 60_000);
+
+    it('gets nothing that Corral must not serve', async () => {
+      for (const { what, token, certname, exit, because } of source.refusals) {
+        puppet.configure({ url: source.url, token, caFile: source.caFile });
+        const ran = await puppet.enc(certname);
+        expect([what, ran.status, ran.stdout]).toEqual([what, exit, '']);
+        expect(ran.stderr).toContain(because);
+      }
+    }, 60_000);
   });
 
   describe('with a server that changes and fails', () => {
