@@ -15,6 +15,8 @@ import { getRow, idOf, notFound, rowCondition, type Db, type Row } from './read.
 /** Key of the advisory lock that orders writes of shared rows against all others; any number will do. */
 const DOCUMENT_LOCK = 4_101_956;
 const ATTEMPTS = 8;
+/** Faults of one input that are told. */
+const MAX_FAULTS = 50;
 
 /** What a module adds to the generic verbs of its noun. */
 export interface Hooks {
@@ -117,13 +119,13 @@ export function check(schema: z.ZodType<Values>, input: unknown, prefix: readonl
   if (!isRecord(input)) throw new Problem('invalid', 'The body must be an object with the fields of the thing', { faults: [{ pointer: pointer(prefix), message: 'must be an object' }] });
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.flatMap((issue) => faultsOf(issue, prefix));
+  const faults = parsed.error.issues.slice(0, MAX_FAULTS).flatMap((issue) => faultsOf(issue, prefix));
   throw invalid(faults);
 }
 
 function faultsOf(issue: z.core.$ZodIssue, prefix: readonly PropertyKey[]): Fault[] {
   const path = [...prefix, ...issue.path];
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ pointer: pointer([...path, key]), message: 'is not a field of this; see /docs' }));
+  if (issue.code === 'unrecognized_keys') return issue.keys.slice(0, MAX_FAULTS).map((key) => ({ pointer: pointer([...path, key.slice(0, 100)]), message: 'is not a field of this; see /docs' }));
   if (issue.code === 'invalid_type' && issue.input === undefined) return [{ pointer: pointer(path), message: 'is needed' }];
   return [{ pointer: pointer(path), message: issue.message.replace(/^Invalid input: /, '') }];
 }

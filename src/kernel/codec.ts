@@ -15,6 +15,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export async function readBody(request: Request, limit: number = MAX_BODY): Promise<Uint8Array> {
   const tooLarge = (): Problem =>
     new Problem('too-large', `The body may have at most ${limit} bytes; send less at a time`, { extra: { limit } });
+  const encoding = request.headers.get('content-encoding');
+  if (encoding !== null && encoding.toLowerCase() !== 'identity') throw new Problem('unsupported-media-type', `Bodies with Content-Encoding ${encoding.slice(0, 50)} are not read; send it plain`);
   const length = Number(request.headers.get('content-length') ?? '0');
   if (length > limit) throw tooLarge();
   if (!request.body) return new Uint8Array();
