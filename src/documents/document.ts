@@ -53,6 +53,7 @@ function rolesOf(aggregate: NodeAggregate): Role[] {
   return roles;
 }
 
-function interfaceEntry({ name: _, addresses, ...rest }: NodeInterface): object {
-  return { ...present(rest), addresses: addresses.map(present) };
+function interfaceEntry(one: NodeInterface): object {
+  const { kind, parent, bond, vlan_tag, mac, mtu, purpose, addresses } = one;
+  return { ...present({ kind, parent, bond, vlan_tag, mac, mtu, purpose }), addresses: addresses.map(present) };
 }

@@ -37,7 +37,7 @@ describe.skipIf(missing !== null)('libvirt', () => {
 
   it.each(xml)('%s is valid by the schema', (file) => {
     const { status, stdout, stderr } = spawnSync('virt-xml-validate', [join(FIXTURES, file)], { encoding: 'utf8' });
-    expect(status, stdout + stderr).toBe(0);
+    expect({ status, output: stdout + stderr }).toMatchObject({ status: 0 });
   });
 
   it.each(of('domain'))('%s can be defined, and again', (file) => {
@@ -64,6 +64,7 @@ describe.skipIf(missing !== null)('libvirt', () => {
     const name = (file.split('.')[1] ?? '').trim();
     libvirt.virsh('pool-define', '--validate', join(FIXTURES, file));
     libvirt.virsh('pool-define', '--validate', join(FIXTURES, file));
+    expect(libvirt.virsh('pool-list', '--all', '--name').split('\n').map((line) => line.trim())).toContain(name);
     libvirt.virsh('pool-undefine', name);
   });
 
