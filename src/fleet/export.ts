@@ -1,0 +1,116 @@
+import { sql, type RawBuilder } from 'kysely';
+import type { PoolClient } from 'pg';
+import type { Corral } from '../corral.ts';
+import { columnsSql, type Model } from '../db/catalog.ts';
+import type { Values } from '../db/write.ts';
+import { toYaml } from '../documents/yaml.ts';
+import { cephKeyContext } from '../modules/hooks.ts';
+import { fleetModels, keptFields } from './fleet-file.ts';
+import { isFilled, poolIsWhole } from './free-pool.ts';
+
+export interface ExportOptions {
+  /** Write the secrets of Ceph keys too, in clear. */
+  readonly secrets?: boolean;
+}
+
+/** Rows that are read, and held in memory, at a time. */
+const PAGE = 500;
+
+/**
+ * Writes the whole fleet as a fleet file, in chunks, in constant memory: pages of one snapshot, each noun
+ * in the order in which its rows were made. Imported into an empty database it gives the same fleet, and
+ * with `secrets` the same documents, byte for byte.
+ *
+ * Left out are what is computed, ids (but those of virtual machines, their cards and volumes, which
+ * documents name), versions and times; observed states; tokens, of which only hashes are kept; and free
+ * addresses that their subnet brings by itself. A subnet some of whose free addresses were taken away
+ * says `fill: false`, and lists the others.
+ */
+export async function* exportFleet({ pool, catalog, store }: Pick<Corral, 'pool' | 'catalog' | 'store'>, options: ExportOptions = {}): AsyncGenerator<string> {
+  const client = await pool.connect();
+  let broken = true;
+  try {
+    await client.query('begin transaction isolation level repeatable read, read only');
+    yield heading(options);
+    for (const model of fleetModels(catalog)) {
+      const open = options.secrets && model.resource.noun === 'ceph_key' ? await secretsOf(client, store) : undefined;
+      let first = true;
+      for await (const rows of pages(client, { catalog, store }, model)) {
+        const chunk = rows.map((row) => listItem(wireRow(model, row, open))).join('');
+        yield first ? `\n${model.resource.plural}:\n${chunk}` : chunk;
+        first = false;
+      }
+    }
+    await client.query('commit');
+    broken = false;
+  } finally {
+    /* When the reader goes away in the middle the connection goes with it: its snapshot must not stay. */
+    client.release(broken);
+  }
+}
+
+function heading({ secrets }: ExportOptions): string {
+  const about = secrets
+    ? '# It holds the secrets of Ceph keys: keep it as you keep those.\n'
+    : '# The secrets of Ceph keys are left out: an import into an empty database makes new ones.\n';
+  return `# A fleet, as \`corral export\` wrote it; \`corral import\` reads it. Sizes and memory are bytes.\n${about}# Tokens are left out, and free addresses that their subnet brings by itself.\n`;
+}
+
+async function* pages(client: PoolClient, { catalog, store }: Pick<Corral, 'catalog' | 'store'>, model: Model): AsyncGenerator<Values[]> {
+  const db = store.orm.em.fork().getKysely();
+  for (let after = 0; ; ) {
+    const { sql: text, parameters } = sql`select t.id::float8 as id, ${secretUuid(model)} as secret_uuid, ${fillOf(model)} as fill, row_to_json(x) as row
+      from ${sql.id(model.table)} as t, lateral (select ${columnsSql(catalog, model)}) x
+      where t.id > ${after} and ${isWanted(model)} order by t.id limit ${PAGE}`.compile(db);
+    const { rows } = await client.query<{ id: number; secret_uuid: string | null; fill: boolean; row: Values }>(text, [...parameters]);
+    const wire = rows.map(({ id, secret_uuid, fill, row }): Values => ({ ...row, id, ...(secret_uuid === null ? {} : { secret_uuid }), ...(fill ? {} : { fill }) }));
+    if (wire.length > 0) yield wire;
+    if (rows.length < PAGE) return;
+    after = rows.at(-1)!.id;
+  }
+}
+
+const secretUuid = (model: Model): RawBuilder<unknown> => (model.resource.noun === 'ceph_key' ? sql`t.secret_uuid` : sql`null`);
+const fillOf = (model: Model): RawBuilder<unknown> => (model.resource.noun === 'subnet' ? poolIsWhole(sql`t`) : sql`true`);
+
+/** Free addresses are written only where their subnet would not bring them. */
+function isWanted(model: Model): RawBuilder<unknown> {
+  if (model.resource.noun !== 'address') return sql`true`;
+  return sql`(t.vm_interface_id is not null or exists (select from subnet s where s.id = t.subnet_id and t.address is distinct from s.gateway
+    and not (${isFilled(sql`t.address`, sql`s`)} and ${poolIsWhole(sql`s`)})))`;
+}
+
+/** What of a row is written, in the order of the declaration. */
+function wireRow(model: Model, row: Values, secrets: ReadonlyMap<number, string> | undefined): Values {
+  const out: Values = {};
+  for (const name of Object.keys(keptFields[model.resource.noun] ?? {})) if (row[name] !== undefined && name === 'id') out[name] = row[name];
+  for (const field of model.fields) {
+    if (field.readOnly) continue;
+    if (!field.writeOnly) out[field.name] = row[field.name];
+    else if (secrets) out[field.name] = secrets.get(row['id'] as number);
+  }
+  for (const name of ['secret_uuid', 'fill']) if (row[name] !== undefined) out[name] = row[name];
+  for (const [name, parts] of Object.entries(model.parts)) {
+    const there = row[name] as Values;
+    out[name] = Object.fromEntries(
+      Object.entries(parts)
+        .filter(([part]) => there[part] !== undefined)
+        .map(([part, inner]) => [part, partRow(inner, there[part] as Values)]),
+    );
+  }
+  return out;
+}
+
+function partRow(model: Model, row: Values): Values {
+  return Object.fromEntries(model.fields.filter((field) => !field.readOnly && !field.writeOnly && row[field.name] !== undefined).map((field) => [field.name, row[field.name]]));
+}
+
+/** Text is in double quotes on one line, so that lines can be moved to the right as they are. */
+function listItem(row: Values): string {
+  return toYaml([row]).replace(/^(?=.)/gm, '  ');
+}
+
+async function secretsOf(client: PoolClient, store: Corral['store']): Promise<Map<number, string>> {
+  const { rows } = await client.query<{ id: string; ceph_cluster_id: string; entity: string; secret: string }>('select id, ceph_cluster_id, entity, secret from ceph_key');
+  return new Map(rows.map((row) => [Number(row.id), store.secrets.open(row.secret, cephKeyContext(Number(row.ceph_cluster_id), row.entity))]));
+}
