@@ -40,9 +40,9 @@ export function put<T>(into: Record<string, T>, key: string, value: T): void {
   else into[key] = value;
 }
 
-/** The first 16 hexadecimal digits of the SHA-256 of a canonical value's JSON. */
-export function contentHash(value: Json): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+/** The first 16 hexadecimal digits of the SHA-256 of a canonical value's JSON text. */
+export function contentHash(json: string): string {
+  return createHash('sha256').update(json).digest('hex').slice(0, 16);
 }
 
 /** A shallow copy without the keys that are `null` or `undefined`: in Hiera null is a value, "found". */

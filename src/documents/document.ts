@@ -21,7 +21,9 @@ export interface NodeDocument {
   readonly manager: 'puppet' | 'salt';
   readonly roles: readonly Role[];
   readonly body: DocumentBody;
-  /** First 16 hexadecimal digits of the SHA-256 of the body's JSON. */
+  /** The body as JSON text: what is kept. */
+  readonly json: string;
+  /** First 16 hexadecimal digits of the SHA-256 of that text. */
   readonly hash: string;
 }
 
@@ -42,7 +44,8 @@ export function buildDocument(aggregate: NodeAggregate): NodeDocument {
     interfaces: Object.fromEntries(aggregate.interfaces.map((one) => [one.name, interfaceEntry(one)])),
   });
   const { fqdn, environment, manager } = node;
-  return { node: fqdn, environment, manager, roles, body, hash: contentHash(body) };
+  const json = JSON.stringify(body);
+  return { node: fqdn, environment, manager, roles, body, json, hash: contentHash(json) };
 }
 
 function rolesOf(aggregate: NodeAggregate): Role[] {

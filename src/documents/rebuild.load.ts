@@ -23,15 +23,15 @@ export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
       .map((aggregate) => ({ id: aggregate.node.id, document: buildDocument(aggregate), secret: hasSecrets(aggregate) }))
       .filter(({ id, document }) => before.get(id) !== document.hash);
     for (const { id, document, secret } of changed) {
-      const body = secret ? sealBody(tx.store.secrets, id, document.body) : JSON.stringify(document.body);
+      const body = secret ? sealBody(tx.store.secrets, id, document.json) : document.json;
       await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, body = ${body}::json, built_at = now() where node_id = ${id}`.execute(tx.db);
     }
   }
 }
 
 /** A body with secrets is kept sealed as a whole, bound to its node. */
-function sealBody(secrets: SecretBox, node: number, body: DocumentBody): string {
-  return JSON.stringify({ sealed: secrets.seal(JSON.stringify(body), `document:${node}`) });
+function sealBody(secrets: SecretBox, node: number, json: string): string {
+  return JSON.stringify({ sealed: secrets.seal(json, `document:${node}`) });
 }
 
 /** The body of a document as it is kept in the database. @throws Error when it was sealed with another key */

@@ -23,7 +23,8 @@ export function aggregateOf(name: string): NodeAggregate {
 
 /** All files that a case's aggregate gives, by name: documents, envelopes, and each XML text by itself. */
 export function rendered(name: string): Record<string, string> {
-  const document = buildDocument(aggregateOf(name));
+  /* `json` is the body once more, as text. */
+  const { json: _text, ...document } = buildDocument(aggregateOf(name));
   const { body } = document;
   const json = (data: unknown): string => `${JSON.stringify(data, null, 2)}\n`;
   const files: Record<string, string> = {
