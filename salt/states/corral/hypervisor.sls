@@ -20,6 +20,11 @@ def run() -> dict:
         path = f"{folder}/{__salt__['corral.file_name'](name)}.xml"
         if domain["ensure"] == "absent":
             states[f"corral: domain {name}"] = {"corral.file_absent": [{"name": path}]}
+        elif domain["ensure"] == "present" and "unsupported" in domain and "xml" not in domain:
+            # Not for libvirt (Docker and the like): the document says why; there is nothing to write.
+            states[f"corral: domain {name}"] = {
+                "test.nop": [{"name": f"not for libvirt: {domain['unsupported']['reason']}"}],
+            }
         elif domain["ensure"] == "present":
             states[f"corral: domain {name}"] = {
                 "corral.file": [
