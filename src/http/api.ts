@@ -119,6 +119,12 @@ function labelled(services: Services, model: Model, query: ListQuery): string[] 
   return names.filter((name) => !query.include.includes(name) && !query.sort.some((key) => key.name === name));
 }
 
+/** What comes with the rows that live and die with a thing: the addresses of a VM's interfaces. */
+function belongings({ model, field }: Pick<Related, 'model' | 'field'>): string[] {
+  const { deleteRule } = (model.meta.properties as Record<string, { deleteRule?: string }>)[field.name] ?? {};
+  return deleteRule === 'cascade' ? [...reverseNames(model)].filter(([, one]) => one.model !== model).map(([name]) => name) : [];
+}
+
 async function show(services: Services, context: Ctx, model: Model, key: string): Promise<Response> {
   const format = formatOf(context);
   const query = parseRowQuery(model, new URL(context.req.url).searchParams);
@@ -129,9 +135,11 @@ async function show(services: Services, context: Ctx, model: Model, key: string)
 
 async function showPage(services: Services, context: Ctx, model: Model, row: Row, once?: Values): Promise<Response> {
   const related: Related[] = [];
+  const parts = new Set(Object.values(model.parts).flatMap((inner) => Object.values(inner)));
   for (const relation of reverseNames(model).values()) {
+    if (parts.has(relation.model)) continue;
     const query = parseListQuery(services.catalog, relation.model, new URLSearchParams({ [relation.field.name]: String(row[model.pk]), limit: String(RELATED), total: 'true' }));
-    related.push({ ...relation, page: await listRows(services.db(), services.catalog, relation.model, query) });
+    related.push({ ...relation, page: await listRows(services.db(), services.catalog, relation.model, { ...query, include: [...labelled(services, relation.model, query), ...belongings(relation)] }) });
   }
   const labels = await labelsOf(services, model, row);
   const version = row['version'] as number | undefined;

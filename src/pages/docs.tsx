@@ -3,6 +3,7 @@ import { problems } from '../kernel/problem.ts';
 import { list, resolve, Schema, text, typeOf, type Json } from './docs.schema.tsx';
 import { Layout, render } from './layout.tsx';
 import type { PageContext } from './types.ts';
+import { pluralOf } from './words.ts';
 
 const verbs = ['get', 'post', 'put', 'patch', 'delete'] as const;
 
@@ -27,7 +28,14 @@ function byTag(api: Json): [string, Operation[]][] {
       group.push({ verb, path, body, parameters: [...list(item['parameters']), ...list(body['parameters'])] });
     }
   }
-  return [...groups].filter(([, operations]) => operations.length > 0);
+  const rank = (tag: string): number => (tag === 'Lists' ? 1 : 0);
+  return [...groups].filter(([, operations]) => operations.length > 0).sort(([a], [b]) => rank(a) - rank(b));
+}
+
+/** The noun that a path is of, for people. */
+function nounAt(context: PageContext, path: string): string | undefined {
+  const model = context.catalog.byRoute(/^\/api\/v1\/([^/]+)/.exec(path)?.[1] ?? '');
+  return model && pluralOf(model);
 }
 
 const slug = (words: string): string => words.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-|-$/g, '');
@@ -143,9 +151,15 @@ export function docsPage(context: PageContext, openapi: Json): string {
       {groups.map(([tag, operations]) => (
         <section aria-labelledby={`tag-${slug(tag)}`}>
           <h2 id={`tag-${slug(tag)}`}>{tag}</h2>
-          {operations.map((operation) => (
-            <One api={openapi} operation={operation} />
-          ))}
+          {operations.map((operation, i) => {
+            const noun = nounAt(context, operation.path);
+            return (
+              <>
+                {noun !== undefined && noun !== (i > 0 ? nounAt(context, operations[i - 1]!.path) : undefined) ? <h3>{noun}</h3> : null}
+                <One api={openapi} operation={operation} />
+              </>
+            );
+          })}
         </section>
       ))}
       <section aria-labelledby="problems">

@@ -13,12 +13,27 @@ const meanings: Readonly<Record<string, string>> = {
   documents: "All that the node's manager needs, of one version.",
 };
 
-/** Colours the keys of YAML as Corral writes it: one entry a line, texts in quotes. */
+/** A quoted text of several lines as a literal block, which is the same to a YAML reader; undefined when it is none. */
+function block(quoted: string, indent: string): { mark: string; lines: string } | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(quoted);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'string' || !/^\S[^\n]*\n/.test(value) || /[^\n\x20-\x7e\u00a1-\uffff]|\n\n$| \n/.test(value)) return undefined;
+  const lines = value.replace(/\n$/, '').split('\n');
+  return { mark: value.endsWith('\n') ? ' |' : ' |-', lines: lines.map((line) => (line === '' ? '' : indent + line)).join('\n') };
+}
+
+/** Colours the keys of YAML as Corral writes it: one entry a line, texts in quotes. Texts of several lines become blocks. */
 function coloured(text: string): Child[] {
   const out: Child[] = [];
   for (const line of text.split('\n')) {
     const match = /^(\s*(?:- )*)("(?:[^"\\]|\\.)*"|[a-z][\w:]*?)(:)(?= |$)(.*)$/.exec(line);
-    if (match) out.push(match[1]!, <b>{match[2]}</b>, match[3]!, match[4]!, '\n');
+    const literal = match?.[4]?.startsWith(' "') ? block(match[4].slice(1), `${' '.repeat(match[1]!.length)}  `) : undefined;
+    if (match && literal) out.push(match[1]!, <b>{match[2]}</b>, match[3]!, literal.mark, '\n', <i>{literal.lines}</i>, '\n');
+    else if (match) out.push(match[1]!, <b>{match[2]}</b>, match[3]!, match[4]!, '\n');
     else out.push(line, '\n');
   }
   out.pop();

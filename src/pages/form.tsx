@@ -55,7 +55,7 @@ const Parts = ({ catalog, view, errors }: PartsProps) => {
                   <div class="tick switch">
                     {isRecord(saved) ? <input type="hidden" name={`${prefix}_was`} value="true" /> : null}
                     <input type="checkbox" name={`${prefix}_on`} value="true" checked={on} id={id} aria-describedby={`${id}-help`} />
-                    <label for={id}>{labelOf(name)}</label>
+                    <label for={id}>{part.resource.title}</label>
                     <p class="help" id={`${id}-help`}>
                       {part.resource.summary}
                     </p>
@@ -63,7 +63,7 @@ const Parts = ({ catalog, view, errors }: PartsProps) => {
                       <p class="error">{message}</p>
                     ))}
                   </div>
-                  <div class="part-fields" role="group" aria-label={labelOf(name)}>
+                  <div class="part-fields" role="group" aria-label={part.resource.title}>
                     <Inputs catalog={catalog} model={part} fields={part.fields.filter((field) => !field.readOnly && field.name !== part.resource.key[0])} scope={scope} view={view} errors={errors} />
                   </div>
                 </div>

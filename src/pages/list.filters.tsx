@@ -76,13 +76,16 @@ export const Filters = ({ context, model }: { context: PageContext; model: Model
           <input type="hidden" name={name} value={value} />
         ))}
         {control(first!)}
+        <button type="submit">Search</button>
         {rest.length > 0 ? (
           <details class="more" open={rest.some((one) => (url.searchParams.get(one.name) ?? '') !== '')}>
             <summary>Filters</summary>
-            <div class="more-fields">{rest.map(control)}</div>
+            <div class="more-fields">
+              {rest.map(control)}
+              <button type="submit">Apply</button>
+            </div>
           </details>
         ) : null}
-        <button type="submit">Search</button>
       </form>
       {active.length > 0 ? (
         <ul class="chips" aria-label="Active filters">

@@ -60,7 +60,7 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .once .secret { display: block; font-size: 1rem; background: var(--panel); border: 1px solid var(--warn); border-radius: 6px; padding: .6rem .8rem; overflow-wrap: anywhere; user-select: all; }
 .once p { margin: 0; }
 
-.areas { columns: 2 22rem; column-gap: 2rem; margin-bottom: .5rem; }
+.areas { columns: 2 22rem; column-gap: 2rem; margin-bottom: 1rem; }
 .areas section { break-inside: avoid; margin-bottom: 1.3rem; }
 .areas h2 { font-size: .95rem; color: var(--muted); font-weight: 600; margin-bottom: .4rem; }
 .cards { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem; }
@@ -74,6 +74,8 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .commands, .yaml { background: var(--sunk); border: 1px solid var(--line); border-radius: var(--radius); padding: .75rem 1rem; line-height: 1.55; }
 .commands { margin-bottom: 1rem; user-select: all; }
 .yaml { background: var(--panel); }
+.panel > details > summary { cursor: pointer; font-weight: 600; }
+.yaml i { font-style: normal; color: var(--muted); }
 .yaml b { font-weight: 600; color: var(--accent); }
 .facts { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .3rem 1.25rem; margin: 0 0 1rem; }
 .facts > div { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; }
@@ -81,6 +83,7 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .detail { font-size: 1.1rem; overflow-wrap: anywhere; }
 .faults li { overflow-wrap: anywhere; }
 
+h3 { font-size: .95rem; margin: 1rem 0 .4rem; color: var(--muted); }
 .toc ul { display: flex; flex-wrap: wrap; gap: .3rem 1rem; margin: 0 0 1.5rem; }
 .operation { background: var(--panel); border: 1px solid var(--line); border-radius: var(--radius); margin-bottom: .4rem; padding: 0 1rem; content-visibility: auto; contain-intrinsic-size: auto 2.7rem; }
 .operation[open] { padding-bottom: 1rem; }
@@ -107,11 +110,13 @@ tr:target { background: var(--warn-soft); }
   .confirm form { position: static; margin-top: .6rem; width: auto; }
   .sorting { display: block; }
   .table { border: 0; background: none; overflow: visible; }
-  .table table, .table tbody, .table tr, .table td { display: block; width: auto; }
+  .table table, .table tbody, .table td { display: block; width: auto; }
   .table thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  .table tr { background: var(--panel); border: 1px solid var(--line); border-radius: var(--radius); padding: .4rem .9rem; margin-bottom: .6rem; }
+  .table tr { display: flex; flex-direction: column; background: var(--panel); border: 1px solid var(--line); border-radius: var(--radius); padding: .4rem .9rem; margin-bottom: .6rem; }
   .table td, .table td:first-child { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr); gap: .8rem; padding: .22rem 0; border: 0; text-align: left; overflow-wrap: anywhere; }
   .table td > * { justify-self: start; }
+  .table td.first { order: -1; display: block; font-size: 1.05rem; padding-bottom: .35rem; }
+  .table td.first::before { content: none; }
   .table tbody tr + tr td { border: 0; }
   .table td::before { content: attr(data-label); color: var(--muted); font-weight: 400; }
   .table td:not(.first):has(> .none:only-child) { display: none; }

@@ -4,6 +4,7 @@ input, select, textarea { font: inherit; color: inherit; background: var(--panel
 input::placeholder, textarea::placeholder { color: var(--muted); opacity: .85; }
 input[type="checkbox"] { width: 1.15rem; height: 1.15rem; accent-color: var(--accent); margin: 0; flex: none; }
 select { padding-right: .3rem; }
+input:not([type="checkbox"]), select { min-height: 2.45rem; }
 textarea { width: 100%; resize: vertical; min-height: 2.5rem; }
 textarea.code { font-size: .875rem; line-height: 1.5; }
 fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
@@ -53,8 +54,8 @@ fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
 .filter input, .filter select { width: 100%; }
 .more { flex: 0 1 auto; }
 .more > summary { cursor: pointer; padding: .5rem .3rem; }
-.more[open] { order: 3; flex: 1 1 100%; }
-.more-fields { display: flex; flex-wrap: wrap; gap: .6rem; }
+.more[open] { flex: 1 1 100%; }
+.more-fields { display: flex; flex-wrap: wrap; gap: .6rem; align-items: flex-end; }
 .chips { list-style: none; display: flex; flex-wrap: wrap; gap: .4rem; margin: .7rem 0 0; padding: 0; }
 .chips a { display: inline-block; font-size: .875rem; padding: .15rem .7rem; border-radius: 99px; background: var(--accent-soft); color: var(--accent); text-decoration: none; overflow-wrap: anywhere; }
 .chips a:hover { text-decoration: underline; }

@@ -59,7 +59,7 @@ nav ul { list-style: none; margin: 0; padding: 0; }
 .crumbs { font-size: .9rem; margin-bottom: .35rem; }
 .crumbs ol { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem .4rem; margin: 0; padding: 0; min-width: 0; }
 .crumbs li { overflow-wrap: anywhere; min-width: 0; }
-.crumbs li::after { content: "/" / ""; color: var(--muted); margin-left: .4rem; }
+.crumbs li:not(:last-child)::after { content: "/" / ""; color: var(--muted); margin-left: .4rem; }
 
 button, .button {
   display: inline-block; font: inherit; font-weight: 600; font-size: .925rem; line-height: 1.3; padding: .45rem .9rem; cursor: pointer;
@@ -71,7 +71,7 @@ button:hover, .button:hover { background: var(--sunk); }
 .danger { border-color: var(--bad); color: var(--bad); }
 .danger:hover { background: var(--bad-soft); }
 .quiet { padding: .25rem .6rem; font-weight: 500; border-color: var(--line); }
-.head { display: flex; flex-wrap: wrap; align-items: flex-start; justify-content: space-between; gap: .5rem 1.5rem; }
+.head { display: flex; flex-wrap: wrap; align-items: flex-start; justify-content: space-between; gap: .5rem 1.5rem; margin-bottom: 1rem; }
 .head > :first-child { flex: 1 1 16rem; min-width: 0; }
 .actions { display: flex; flex-wrap: wrap; gap: .6rem; align-items: flex-start; justify-content: flex-end; }
 .total { color: var(--muted); font-weight: 400; font-size: .8em; font-variant-numeric: tabular-nums; }

@@ -4,7 +4,7 @@ import type { Row } from '../db/read.ts';
 import { isRecord } from '../kernel/codec.ts';
 import { thingHref, titleOf } from './link.ts';
 import { Cell, None } from './value.tsx';
-import { labelOf } from './words.ts';
+import { labelOf, pluralOf } from './words.ts';
 
 /** The column that links to the row itself: what people call it, else the part of its key that is its own. */
 export function linkColumn(model: Model): string {
@@ -52,7 +52,7 @@ export const Table = ({ catalog, model, rows, caption, columns, headings = {}, i
             ))}
             {Object.values(included).map((other) => (
               <th role="columnheader" scope="col">
-                {labelOf(other.resource.plural)}
+                {pluralOf(other)}
               </th>
             ))}
           </tr>
@@ -66,7 +66,7 @@ export const Table = ({ catalog, model, rows, caption, columns, headings = {}, i
                 </td>
               ))}
               {Object.entries(included).map(([name, other]) => (
-                <td role="cell" data-label={labelOf(other.resource.plural)}>
+                <td role="cell" data-label={pluralOf(other)}>
                   <Included model={other} rows={row[name]} />
                 </td>
               ))}

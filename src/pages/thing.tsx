@@ -1,4 +1,5 @@
 import type { Field, Model } from '../db/catalog.ts';
+import { reverseNames } from '../db/query.ts';
 import { keyOf, type Row } from '../db/read.ts';
 import { isRecord } from '../kernel/codec.ts';
 import { Crumbs, Layout, render } from './layout.tsx';
@@ -7,6 +8,9 @@ import { columnsOf, Table } from './table.tsx';
 import type { PageContext, Related, ThingView } from './types.ts';
 import { Badge, Time, Value } from './value.tsx';
 import { count, helpOf, labelOf, nounOf, pluralOf } from './words.ts';
+
+/** With more fields than this a page shows first those that lists show, and folds the others. */
+const FOLD = 12;
 
 interface FieldsProps {
   readonly context: PageContext;
@@ -37,7 +41,7 @@ const Part = ({ context, name, part, owner, row }: { context: PageContext; name:
   return (
     <section class="panel" aria-labelledby={`part-${name}`}>
       <h2 id={`part-${name}`}>
-        <a href={href}>{labelOf(name)}</a>
+        <a href={href}>{part.resource.title}</a>
       </h2>
       {others.length > 0 ? (
         <p class="links">
@@ -59,7 +63,7 @@ const RelatedRows = ({ context, view, related }: { context: PageContext; view: T
   const id = `related-${model.route}-${field.name}`;
   const twice = view.related.filter((one) => one.model === model).length > 1;
   const first = page.rows[0] ?? {};
-  const included = Object.fromEntries(model.reverse.flatMap((one) => (Array.isArray(first[one.model.resource.plural]) ? [[one.model.resource.plural, one.model]] : [])));
+  const included = Object.fromEntries([...reverseNames(model)].flatMap(([name, one]) => (Array.isArray(first[name]) ? [[name, one.model]] : [])));
   return (
     <section class="related" aria-labelledby={id}>
       <div class="head">
@@ -137,8 +141,9 @@ export function thingPage(context: PageContext, view: ThingView): string {
   const title = titleOf(model, row);
   const admin = context.identity?.kind === 'admin';
   const parts = Object.entries(model.parts);
-  const partNouns = new Set(parts.flatMap(([, inner]) => Object.values(inner)));
   const state = row['state'];
+  const { columns, key } = model.resource;
+  const shown = (field: Field): boolean => model.fields.length <= FOLD || columns.includes(field.name) || key.includes(field.name);
   return render(
     <Layout context={context} title={`${title} · ${model.resource.title}`} model={model}>
       <Crumbs steps={[[listHref(model), pluralOf(model)]]} />
@@ -158,7 +163,13 @@ export function thingPage(context: PageContext, view: ThingView): string {
       </div>
       {model.resource.noun === 'node' ? <Documents node={keyOf(model, row)} /> : null}
       <section class="panel" aria-label={`This ${nounOf(model)}`}>
-        <Fields context={context} fields={model.fields} row={row} labels={labels} />
+        <Fields context={context} fields={model.fields.filter(shown)} row={row} labels={labels} />
+        {model.fields.every(shown) ? null : (
+          <details>
+            <summary>More fields ({model.fields.filter((field) => !shown(field)).length})</summary>
+            <Fields context={context} fields={model.fields.filter((field) => !shown(field))} row={row} labels={labels} />
+          </details>
+        )}
       </section>
       {parts.map(([name, inner]) =>
         Object.entries(inner).map(([part, partModel]) => {
@@ -166,11 +177,9 @@ export function thingPage(context: PageContext, view: ThingView): string {
           return isRecord(has) ? <Part context={context} name={part} part={partModel} owner={keyOf(model, row)} row={has} /> : null;
         }),
       )}
-      {related
-        .filter((one) => !partNouns.has(one.model))
-        .map((one) => (
-          <RelatedRows context={context} view={view} related={one} />
-        ))}
+      {related.map((one) => (
+        <RelatedRows context={context} view={view} related={one} />
+      ))}
       <div class="foot">
         {row['created_at'] === undefined ? null : (
           <p class="muted">

@@ -1,7 +1,7 @@
 import type { Field, Model } from '../db/catalog.ts';
 
 const capitals = new Set(['api', 'bps', 'cidr', 'cpu', 'db', 'dhcp', 'dns', 'fqdn', 'fsid', 'ha', 'id', 'ip', 'iops', 'mac', 'mtu', 'osd', 'pg', 'ram', 'rbd', 'rtc', 'url', 'uuid', 'vlan', 'vm', 'vxlan']);
-const whole: Readonly<Record<string, string>> = { ceph_mon: 'Ceph monitor', ceph_osd: 'Ceph OSDs', is_default: 'Default', pg_num: 'Placement groups' };
+const whole: Readonly<Record<string, string>> = { ceph_mon: 'Ceph monitor', ceph_osd: 'Ceph OSD', cputime_limit: 'CPU time limit', is_default: 'Default', pg_num: 'Placement groups' };
 
 /** What people read for a wire name: `cores_max` is `Cores max`, `fqdn` is `FQDN`. */
 export function labelOf(name: string): string {
