@@ -129,9 +129,7 @@ export async function startFaultServer(options: FaultOptions): Promise<FaultServ
     if (self.mode === 'hang') return;
     // An answer of 304 has no body to spoil.
     if (self.mode !== 'good') delete request.headers['if-none-match'];
-    const reply = isProblem(self.mode)
-      ? problem(self.mode)
-      : goodReply(request, spoil(self.documents, self.mode), token);
+    const reply = isProblem(self.mode) ? problem(self.mode) : goodReply(request, spoil(self.documents, self.mode), token);
     if (reply.status === 200) spoilBody(reply, self.mode);
     record.status = reply.status;
     send(request, response, reply, self.mode, timers);
@@ -261,11 +259,7 @@ function spoilBody(reply: Reply, mode: FaultMode): void {
   if (mode === 'cut') reply.body = reply.body.slice(0, reply.body.length / 2);
 }
 
-function goodReply(
-  request: IncomingMessage,
-  documents: Record<string, FaultDocument>,
-  token: string,
-): Reply {
+function goodReply(request: IncomingMessage, documents: Record<string, FaultDocument>, token: string): Reply {
   if (!sameText(request.headers.authorization ?? '', `Bearer ${token}`)) return problem('401');
   const [, kind = '', name = '', ...rest] = (request.url ?? '').split('?')[0]!.split('/');
   if (request.method !== 'GET' || rest.length > 0) return problem('400');
@@ -304,13 +298,7 @@ function json(data: Mapping, headers: Record<string, string>): Reply {
   return { status: 200, headers: { ...headers, 'Content-Type': 'application/json', ETag: etag }, body };
 }
 
-function send(
-  request: IncomingMessage,
-  response: ServerResponse,
-  reply: Reply,
-  mode: FaultMode,
-  timers: Set<NodeJS.Timeout>,
-): void {
+function send(request: IncomingMessage, response: ServerResponse, reply: Reply, mode: FaultMode, timers: Set<NodeJS.Timeout>): void {
   const body = Buffer.from(reply.body);
   const headers = { ...reply.headers, 'Content-Length': String(body.length) };
   if (mode === 'drip-head') {

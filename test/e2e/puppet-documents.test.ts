@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/no-conditional-expect -- the table says what a cell must lead to */
 /**
  * Every document that Corral's own tests expect, applied by `puppet apply` with the ENC and Hiera: the
  * classes take all of its data, and the files hold it unchanged.
@@ -54,10 +55,25 @@ describe.skipIf(reason)('the documents of the fixtures', () => {
     }
 
     const ran = await run('puppet', [
-      ...['apply', '--confdir', folder, '--vardir', join(folder, 'var'), '--color=false', '--certname', node],
-      ...['--environmentpath', join(folder, 'code/environments'), '--node_terminus', 'exec'],
-      ...['--external_nodes', `${join(MODULE, 'files/corral-enc')} --config ${client.config}`],
-      ...['--strict_variables', '--strict', 'error', '-e', ''],
+      'apply',
+      '--confdir',
+      folder,
+      '--vardir',
+      join(folder, 'var'),
+      '--color=false',
+      '--certname',
+      node,
+      '--environmentpath',
+      join(folder, 'code/environments'),
+      '--node_terminus',
+      'exec',
+      '--external_nodes',
+      `${join(MODULE, 'files/corral-enc')} --config ${client.config}`,
+      '--strict_variables',
+      '--strict',
+      'error',
+      '-e',
+      '',
     ]);
     expect([ran.status, ran.output]).toEqual([0, expect.stringContaining('source=spooled')]);
     expect(server.requests).toMatchObject([{ path: `/documents/${node}`, status: 200 }]);

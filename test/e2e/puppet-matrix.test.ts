@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/no-conditional-expect -- the table says what a cell must lead to */
 /** The failure matrix: the ENC client as a process, and the Hiera function in `puppet apply`. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -72,9 +73,7 @@ describe.skipIf(reason)('failure matrix', () => {
         expect(ran.stderr).toMatch(cell.outcome === 'fresh' ? /^$/ : new RegExp(`version=${OLD} source=stale age=35\\d\\d`));
         expect(ran.status).toBe(0);
         expect(await classification(ran.stdout)).toEqual(exampleDocument(version).enc);
-        expect(readFileSync(client.log, 'utf8').trim().split('\n').at(-1)).toContain(
-          `node=${CERTNAME} version=${version} source=${cell.outcome}`,
-        );
+        expect(readFileSync(client.log, 'utf8').trim().split('\n').at(-1)).toContain(`node=${CERTNAME} version=${version} source=${cell.outcome}`);
       }
       expect(server.requests.length).toBe(cell.fault === 'refused' || cell.fault === 'tls-error' ? 0 : 1);
       // One deadline for all of it, whatever the server does.

@@ -219,10 +219,7 @@ export class Puppetserver {
 }
 `,
     );
-    writeFileSync(
-      at('conf.d/webserver.conf'),
-      `webserver: { client-auth: want, ssl-host: 127.0.0.1, ssl-port: ${this.port} }\n`,
-    );
+    writeFileSync(at('conf.d/webserver.conf'), `webserver: { client-auth: want, ssl-host: 127.0.0.1, ssl-port: ${this.port} }\n`);
     writeFileSync(at('conf.d/global.conf'), `global: { logging-config: ${at('logback.xml')} }\n`);
     writeFileSync(
       at('logback.xml'),
@@ -273,10 +270,27 @@ export class Puppetserver {
       'agent',
       '--test',
       '--color=false',
-      ...['--certname', certname, '--server', 'localhost', '--serverport', String(this.port)],
-      ...['--confdir', join(home, 'conf'), '--vardir', join(home, 'var'), '--rundir', join(home, 'run')],
-      ...['--logdir', join(home, 'log'), '--ssldir', join(home, 'ssl'), '--statedir', join(home, 'state')],
-      ...['--publicdir', join(home, 'public'), '--no-report'],
+      '--certname',
+      certname,
+      '--server',
+      'localhost',
+      '--serverport',
+      String(this.port),
+      '--confdir',
+      join(home, 'conf'),
+      '--vardir',
+      join(home, 'var'),
+      '--rundir',
+      join(home, 'run'),
+      '--logdir',
+      join(home, 'log'),
+      '--ssldir',
+      join(home, 'ssl'),
+      '--statedir',
+      join(home, 'state'),
+      '--publicdir',
+      join(home, 'public'),
+      '--no-report',
       ...more,
     ]);
   }

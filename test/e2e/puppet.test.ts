@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/no-conditional-expect, vitest/expect-expect, vitest/no-standalone-expect -- the table says what a cell must lead to */
 /** A real puppetserver and `puppet agent -t`, with Corral's ENC client and Hiera function. */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,8 +30,7 @@ describe.skipIf(reason)('puppetserver and agent', () => {
     const files = names.filter((name) => statSync(join(puppet.target, name)).isFile());
     return Object.fromEntries(files.map((name) => [name, readFileSync(join(puppet.target, name), 'utf8')]));
   };
-  const encLog = (): string[] =>
-    existsSync(puppet.client.log) ? readFileSync(puppet.client.log, 'utf8').trim().split('\n') : [];
+  const encLog = (): string[] => (existsSync(puppet.client.log) ? readFileSync(puppet.client.log, 'utf8').trim().split('\n') : []);
   const hieraLog = (): string[] => puppet.log.split('\n').filter((line) => line.includes('corral::data_hash: node='));
   const cataloguesFailed = (ran: Ran): void => {
     expect([ran.status, ran.output]).toEqual([1, expect.stringContaining('Could not retrieve catalog; skipping run')]);
@@ -73,9 +73,7 @@ describe.skipIf(reason)('puppetserver and agent', () => {
       const domains = (document.hiera!['corral::hypervisor::domains'] ?? {}) as Record<string, { ensure: string; xml: string }>;
       const present = Object.entries(domains).filter(([, { ensure, xml }]) => ensure === 'present' && xml);
       expect(present.length).toBeGreaterThan(0);
-      expect(Object.keys(files).filter((name) => name.startsWith('domains/'))).toEqual(
-        present.map(([name]) => `domains/${name}.xml`).sort(),
-      );
+      expect(Object.keys(files).filter((name) => name.startsWith('domains/'))).toEqual(present.map(([name]) => `domains/${name}.xml`).sort());
       for (const [name, { xml }] of present) expect(files[`domains/${name}.xml`]).toBe(interpolated(xml));
       for (const name of Object.keys(files)) expect(statSync(join(puppet.target, name)).mode & 0o777).toBe(0o600);
 
@@ -142,9 +140,7 @@ describe.skipIf(reason)('puppetserver and agent', () => {
       const { 'vm-17': kept, 'vm-18': gone } = domains;
       server.documents[CERTNAME] = exampleDocument(NEW, { 'vm-17': kept!, 'vm-18': { ensure: 'absent' } });
       expect((await puppet.agent(CERTNAME)).status).toBe(2);
-      expect(Object.keys(written())).toEqual(
-        expect.arrayContaining(['domains/made-by-hand.xml', 'domains/vm-17.xml', 'document.json']),
-      );
+      expect(Object.keys(written())).toEqual(expect.arrayContaining(['domains/made-by-hand.xml', 'domains/vm-17.xml', 'document.json']));
       expect(Object.keys(written())).not.toContain('domains/vm-18.xml');
 
       // Not named any more is not absent.
@@ -187,9 +183,7 @@ describe.skipIf(reason)('puppetserver and agent', () => {
     };
 
     // Each fault once with a copy that is young, and the two other states for one fault of each kind.
-    const cells = CELLS.filter(
-      ({ fault, copy }) => copy === 'young copy' || ['refused', 'tls-error', '404', 'truncated'].includes(fault),
-    );
+    const cells = CELLS.filter(({ fault, copy }) => copy === 'young copy' || ['refused', 'tls-error', '404', 'truncated'].includes(fault));
 
     it.each(cells)('$fault with $copy: $outcome', { timeout: 60_000 }, async (cell) => {
       const before = await prepare(cell.copy);
