@@ -16,7 +16,7 @@ const monitors = (cluster: RawBuilder<unknown>): RawBuilder<unknown> =>
     from ceph_mon_node m join node mn on mn.id = m.node_id where m.ceph_cluster_id = ${cluster} and mn.state <> 'deactivated' order by mn.fqdn`);
 
 const cluster = (id: RawBuilder<unknown>): RawBuilder<unknown> =>
-  one(sql`select c.name, c.fsid, c.public_network, c.cluster_network, ${monitors(sql`c.id`)} as monitors from ceph_cluster c where c.id = ${id}`);
+  one(sql`select cl.name, cl.fsid, cl.public_network, cl.cluster_network, ${monitors(sql`cl.id`)} as monitors from ceph_cluster cl where cl.id = ${id}`);
 
 /** Keys with their secret still sealed; the cluster's id is part of what opens it. */
 const keys = (where: RawBuilder<unknown>): RawBuilder<unknown> =>
