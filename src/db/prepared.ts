@@ -26,9 +26,13 @@ function nameOf(text: string): string {
 
 type Query = (config: unknown, values?: unknown, callback?: unknown) => unknown;
 
-/** Makes a connection prepare marked statements, by a name made from their text. */
+/**
+ * Makes a connection prepare marked statements, by a name made from their text, and plan each once:
+ * left to itself PostgreSQL plans a statement with a list of ids anew at each run.
+ */
 export function prepareMarked(client: pg.Client): void {
   const query = client.query.bind(client) as Query;
+  client.query('set plan_cache_mode = force_generic_plan').catch(() => undefined);
   const seen = new Set<string>();
   (client as unknown as { query: Query }).query = (config, values, callback) => {
     if (typeof config !== 'string' || !config.startsWith(MARK)) return query(config, values, callback);
