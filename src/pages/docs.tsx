@@ -38,7 +38,11 @@ function nounAt(context: PageContext, path: string): string | undefined {
   return model && pluralOf(model);
 }
 
-const slug = (words: string): string => words.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-|-$/g, '');
+const slug = (words: string): string =>
+  words
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '');
 const operators = /^(.+?)(__(?:ne|in|gte?|lte?|contains|startswith|null))$/;
 
 /** Parameters; the operators of a filter stand with their field. */
@@ -98,7 +102,10 @@ const Responses = ({ responses }: { responses: Json }) => (
         <tr>
           <th scope="row">{status}</th>
           <td>
-            {isRecord(value) ? text(value['description']) : ''} {isRecord(value) && isRecord(value['content']) && !('application/problem+json' in value['content']) ? <span class="muted">{Object.keys(value['content']).join(', ')}</span> : null}
+            {isRecord(value) ? text(value['description']) : ''}{' '}
+            {isRecord(value) && isRecord(value['content']) && !('application/problem+json' in value['content']) ? (
+              <span class="muted">{Object.keys(value['content']).join(', ')}</span>
+            ) : null}
           </td>
         </tr>
       ))}
@@ -134,7 +141,9 @@ export function docsPage(context: PageContext, openapi: Json): string {
       <h1>API reference</h1>
       <p class="summary">{text(info['description'])}</p>
       <p>
-        Version {text(info['version'])}. The same for programs: <a href="/openapi.json">OpenAPI 3.1</a>. Send a token as <code>Authorization: Bearer</code>. Answers come as JSON, MessagePack or HTML by <code>Accept</code>, or by <code>.json</code>, <code>.msgpack</code>, <code>.html</code> at the end of the path; bodies are read in JSON, MessagePack or form encoding.
+        Version {text(info['version'])}. The same for programs: <a href="/openapi.json">OpenAPI 3.1</a>. Send a token as <code>Authorization: Bearer</code>.
+        Answers come as JSON, MessagePack or HTML by <code>Accept</code>, or by <code>.json</code>, <code>.msgpack</code>, <code>.html</code> at the end of the
+        path; bodies are read in JSON, MessagePack or form encoding.
       </p>
       <nav class="toc" aria-label="On this page">
         <ul>
@@ -165,7 +174,8 @@ export function docsPage(context: PageContext, openapi: Json): string {
       <section aria-labelledby="problems">
         <h2 id="problems">Problems</h2>
         <p>
-          Errors are problem details (RFC 9457): <code>code</code> is one of these and stays, <code>detail</code> says what to do, <code>errors</code> names the places in the input as JSON pointers.
+          Errors are problem details (RFC 9457): <code>code</code> is one of these and stays, <code>detail</code> says what to do, <code>errors</code> names the
+          places in the input as JSON pointers.
         </p>
         <table class="schema">
           <caption class="unseen">Problem codes</caption>

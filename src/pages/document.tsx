@@ -80,18 +80,20 @@ export function documentPage(context: PageContext, { envelope, node, version, bu
         </div>
         <div>
           <dt>From</dt>
-          <dd>
-            {reader ? <a href={keyHref(nodes, node)}>{node}</a> : node} and what belongs to it, in the transaction that last changed any of it
-          </dd>
+          <dd>{reader ? <a href={keyHref(nodes, node)}>{node}</a> : node} and what belongs to it, in the transaction that last changed any of it</dd>
         </div>
         <div>
           <dt>Also as</dt>
           <dd>
-            <a href={documentHref(envelope, node, 'yaml')}>YAML</a>, <a href={documentHref(envelope, node, 'json')}>JSON</a>, <a href={documentHref(envelope, node, 'msgpack')}>MessagePack</a>
+            <a href={documentHref(envelope, node, 'yaml')}>YAML</a>, <a href={documentHref(envelope, node, 'json')}>JSON</a>,{' '}
+            <a href={documentHref(envelope, node, 'msgpack')}>MessagePack</a>
           </dd>
         </div>
       </dl>
-      <pre class="commands" aria-label="Command that fetches it">{`curl -sH "Authorization: Bearer $CORRAL_TOKEN" ${context.url.origin}${documentHref(envelope, node, 'yaml')}`}</pre>
+      <pre
+        class="commands"
+        aria-label="Command that fetches it"
+      >{`curl -sH "Authorization: Bearer $CORRAL_TOKEN" ${context.url.origin}${documentHref(envelope, node, 'yaml')}`}</pre>
       <section aria-label={`The document, ${lines} lines of YAML`}>
         <pre class="yaml">{coloured(text)}</pre>
       </section>

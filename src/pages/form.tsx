@@ -1,7 +1,9 @@
 import type { z } from 'zod';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
 import { isRecord } from '../kernel/codec.ts';
-import { aria, FieldInput, Frame, Select } from './form.field.tsx';
+import { Select } from './form.control.tsx';
+import { FieldInput } from './form.field.tsx';
+import { aria, Frame } from './form.frame.tsx';
 import { idOf, jsonOf, placeFaults, type Errors, type Scope } from './form.values.ts';
 import { Crumbs, Layout, render } from './layout.tsx';
 import { editHref, listHref, nameOf, thingHref, titleOf } from './link.ts';
@@ -21,7 +23,14 @@ interface PartsProps {
 const Inputs = ({ catalog, model, fields, scope, view, errors }: PartsProps & { model: Model; fields: readonly Field[]; scope: Scope }) => (
   <>
     {fields.map((field) => (
-      <FieldInput model={model} field={field} scope={scope} view={view} errors={errors} target={field.ref === undefined ? undefined : catalog.byNoun(field.ref)} />
+      <FieldInput
+        model={model}
+        field={field}
+        scope={scope}
+        view={view}
+        errors={errors}
+        target={field.ref === undefined ? undefined : catalog.byNoun(field.ref)}
+      />
     ))}
   </>
 );
@@ -36,7 +45,12 @@ const Parts = ({ catalog, view, errors }: PartsProps) => {
         const enteredGroup = values?.[group];
         const savedGroup = row?.[group];
         return (
-          <fieldset class={`group${faults.length > 0 ? ' bad' : ''}`} id={idOf(group)} tabindex={-1} aria-describedby={faults.length > 0 ? `${idOf(group)}-error` : undefined}>
+          <fieldset
+            class={`group${faults.length > 0 ? ' bad' : ''}`}
+            id={idOf(group)}
+            tabindex={-1}
+            aria-describedby={faults.length > 0 ? `${idOf(group)}-error` : undefined}
+          >
             <legend>{labelOf(group)}</legend>
             {faults.length > 0 ? (
               <p class="error" id={`${idOf(group)}-error`}>
@@ -64,7 +78,14 @@ const Parts = ({ catalog, view, errors }: PartsProps) => {
                     ))}
                   </div>
                   <div class="part-fields" role="group" aria-label={part.resource.title}>
-                    <Inputs catalog={catalog} model={part} fields={part.fields.filter((field) => !field.readOnly && field.name !== part.resource.key[0])} scope={scope} view={view} errors={errors} />
+                    <Inputs
+                      catalog={catalog}
+                      model={part}
+                      fields={part.fields.filter((field) => !field.readOnly && field.name !== part.resource.key[0])}
+                      scope={scope}
+                      view={view}
+                      errors={errors}
+                    />
                   </div>
                 </div>
               );
@@ -87,7 +108,13 @@ const Extra = ({ name, schema, view, errors }: { name: string; schema: z.ZodType
   const help = `${schema.description ?? ''}${members.length > 0 ? ` A JSON list of objects with any of: ${members.join(', ')}; for example [{}, {}] for two.` : ''}`;
   return (
     <Frame name={name} label={labelOf(name)} required={false} errors={faults} help={help}>
-      {json.enum ? <Select common={common} value={value} options={json.enum.map((one) => ({ key: one, label: one.replaceAll('_', ' ') }))} empty="default" /> : <textarea {...common} class="code" rows={3} spellcheck={false}>{value}</textarea>}
+      {json.enum ? (
+        <Select common={common} value={value} options={json.enum.map((one) => ({ key: one, label: one.replaceAll('_', ' ') }))} empty="default" />
+      ) : (
+        <textarea {...common} class="code" rows={3} spellcheck={false}>
+          {value}
+        </textarea>
+      )}
     </Frame>
   );
 };
@@ -105,7 +132,8 @@ const Summary = ({ view, errors }: { view: FormView; errors: Errors }) => {
       {errors.size === 0 ? <p>{problem.detail}</p> : null}
       {stale && row ? (
         <p>
-          Your values are below, with what was saved meanwhile beside those that differ. Save again to put yours in its place, or <a href={editHref(model, row)}>start again from what is saved</a>.
+          Your values are below, with what was saved meanwhile beside those that differ. Save again to put yours in its place, or{' '}
+          <a href={editHref(model, row)}>start again from what is saved</a>.
         </p>
       ) : null}
       {errors.size > 0 ? (
@@ -148,14 +176,15 @@ export function formPage(context: PageContext, view: FormView): string {
   /* After a refusal for age the next attempt is made on what is shown now. */
   const etag = view.problem?.code === 'stale-version' && row ? `"${String(row['version'])}.form"` : view.etag;
   const inputs = (fields: readonly Field[]) => <Inputs {...common} model={model} fields={fields} scope={scope} />;
-  const advanced = extras.length > 0 ? (
-    <details class="fold" open={extras.some(([name]) => touched(name))}>
-      <summary>{extras.map(([name]) => labelOf(name)).join(', ')}</summary>
-      {extras.map(([name, schema]) => (
-        <Extra name={name} schema={schema} view={view} errors={errors} />
-      ))}
-    </details>
-  ) : null;
+  const advanced =
+    extras.length > 0 ? (
+      <details class="fold" open={extras.some(([name]) => touched(name))}>
+        <summary>{extras.map(([name]) => labelOf(name)).join(', ')}</summary>
+        {extras.map(([name, schema]) => (
+          <Extra name={name} schema={schema} view={view} errors={errors} />
+        ))}
+      </details>
+    ) : null;
   const steps: [string, string][] = [[listHref(model), pluralOf(model)], ...(row ? [[thingHref(model, row), titleOf(model, row)] as [string, string]] : [])];
   return render(
     <Layout context={context} title={`${view.problem ? 'Refused: ' : ''}${title}`} model={model}>

@@ -22,7 +22,8 @@ export function textOf(field: Field, value: unknown): string {
   return String(value);
 }
 
-const listOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : value === undefined || value === null ? [] : [String(value)]).filter((one) => one !== '');
+const listOf = (value: unknown): string[] =>
+  (Array.isArray(value) ? value.map(String) : value === undefined || value === null ? [] : [String(value)]).filter((one) => one !== '');
 
 /** The text of an input now. */
 export function current(field: Field, { entered, row }: Scope): string {
@@ -55,7 +56,12 @@ export function defaultOf(model: Model, field: Field): string | undefined {
 }
 
 /** What JSON Schema says of a field: for lengths and the items of lists. */
-export function jsonOf(schema: z.ZodType): { maxLength?: number; maxItems?: number; items?: { enum?: string[]; properties?: Record<string, unknown> }; enum?: string[] } {
+export function jsonOf(schema: z.ZodType): {
+  maxLength?: number;
+  maxItems?: number;
+  items?: { enum?: string[]; properties?: Record<string, unknown> };
+  enum?: string[];
+} {
   const json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Record<string, unknown>;
   const inner = (json['anyOf'] as Record<string, unknown>[] | undefined)?.find((one) => one['type'] !== 'null');
   return { ...inner, ...json };

@@ -48,8 +48,14 @@ const Commands = ({ context, node }: { context: PageContext; node: string | unde
   return (
     <section class="panel" aria-labelledby="commands">
       <h2 id="commands">Fetch a document</h2>
-      {node === undefined ? <p>Once there is a node, these fetch its documents ({name} stands for its name):</p> : <p>What the hosts read. Put a token in $CORRAL_TOKEN, and paste:</p>}
-      <pre class="commands">{[get(documentHref('enc', name)), get(documentHref('hiera', name, 'yaml')), get(documentHref('pillar', name, 'yaml'))].join('\n')}</pre>
+      {node === undefined ? (
+        <p>Once there is a node, these fetch its documents ({name} stands for its name):</p>
+      ) : (
+        <p>What the hosts read. Put a token in $CORRAL_TOKEN, and paste:</p>
+      )}
+      <pre class="commands">
+        {[get(documentHref('enc', name)), get(documentHref('hiera', name, 'yaml')), get(documentHref('pillar', name, 'yaml'))].join('\n')}
+      </pre>
       {node === undefined ? null : (
         <p class="links">
           <span class="muted">Or read those of </span>

@@ -18,7 +18,8 @@ export const keyHref = (model: Model, key: string): string => `/api/v1/${model.r
 export const thingHref = (model: Model, row: Row): string => keyHref(model, nameOf(model, row));
 
 /** The page of a thing in another representation. */
-export const thingAs = (model: Model, row: Row, format: 'json' | 'msgpack'): string => `/api/v1/${model.route}/${encodeURIComponent(model.pk === 'id' ? String(row['id']) : keyOf(model, row))}.${format}`;
+export const thingAs = (model: Model, row: Row, format: 'json' | 'msgpack'): string =>
+  `/api/v1/${model.route}/${encodeURIComponent(model.pk === 'id' ? String(row['id']) : keyOf(model, row))}.${format}`;
 
 /** The form that makes a thing, filled with what is known. */
 export function newHref(model: Model, values: Readonly<Record<string, string>> = {}): string {
@@ -35,12 +36,13 @@ export function withParams(url: URL, changes: Readonly<Record<string, string | u
     if (value === undefined) params.delete(name);
     else params.set(name, value);
   }
-  for (const [name, value] of [...params]) if (value === '') params.delete(name, value);
+  for (const name of new Set(params.keys())) if (params.has(name, '')) params.delete(name, '');
   const search = params.toString();
   return path + (search === '' ? '' : `?${search}`);
 }
 
-const without = (model: Model, verb: 'create' | 'update' | 'delete'): boolean => model.resource.readOnly === true || (model.resource.without?.includes(verb) ?? false);
+const without = (model: Model, verb: 'create' | 'update' | 'delete'): boolean =>
+  model.resource.readOnly === true || (model.resource.without?.includes(verb) ?? false);
 
 export const canCreate = (model: Model): boolean => !without(model, 'create');
 export const canUpdate = (model: Model): boolean => !without(model, 'update');
@@ -61,4 +63,5 @@ export const envelopes = {
   documents: 'All in one',
 } as const;
 
-export const documentHref = (envelope: string, node: string, format?: string): string => `/${envelope}/${encodeURIComponent(node)}${format === undefined ? '' : `.${format}`}`;
+export const documentHref = (envelope: string, node: string, format?: string): string =>
+  `/${envelope}/${encodeURIComponent(node)}${format === undefined ? '' : `.${format}`}`;

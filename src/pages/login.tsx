@@ -12,7 +12,18 @@ export function loginPage(context: PageContext, { problem, next }: { problem?: P
           <input type="hidden" name="next" value={next} />
           <div class={`field${problem ? ' bad' : ''}`}>
             <label for="token">Token</label>
-            <input id="token" name="token" type="password" required autofocus autocomplete="current-password" spellcheck={false} placeholder="corral_…" aria-invalid={problem ? 'true' : undefined} aria-describedby={problem ? 'token-error token-help' : 'token-help'} />
+            <input
+              id="token"
+              name="token"
+              type="password"
+              required
+              autofocus
+              autocomplete="current-password"
+              spellcheck={false}
+              placeholder="corral_…"
+              aria-invalid={problem ? 'true' : undefined}
+              aria-describedby={problem ? 'token-error token-help' : 'token-help'}
+            />
             {problem ? (
               <p class="error" id="token-error" role="alert">
                 {problem.detail}
@@ -30,7 +41,8 @@ export function loginPage(context: PageContext, { problem, next }: { problem?: P
         <ul>
           <li>The first start of Corral prints an admin token, once.</li>
           <li>
-            Someone with an admin token makes more, under Tokens here or with <code>POST /api/v1/tokens</code>: <b>admin</b> may do all, <b>reader</b> may read all.
+            Someone with an admin token makes more, under Tokens here or with <code>POST /api/v1/tokens</code>: <b>admin</b> may do all, <b>reader</b> may read
+            all.
           </li>
           <li>A node's token reads that node's documents, and is of no use here.</li>
         </ul>

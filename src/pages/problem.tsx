@@ -20,7 +20,8 @@ const advice: Partial<Record<ProblemDocument['code'], string>> = {
 /** A refusal, where no form can show it. */
 export function problemPage(context: PageContext, problem: ProblemDocument): string {
   const [, api, v1, route = '', key] = context.url.pathname.split('/');
-  const model = api === 'api' && v1 === 'v1' ? context.catalog.byRoute(route.replace(/\.(?:html)$/, '')) : api === 'forms' ? context.catalog.byRoute(v1 ?? '') : undefined;
+  const model =
+    api === 'api' && v1 === 'v1' ? context.catalog.byRoute(route.replace(/\.(?:html)$/, '')) : api === 'forms' ? context.catalog.byRoute(v1 ?? '') : undefined;
   const back: [string, string][] = [];
   if (model && key && problem.code !== 'not-found' && api === 'api') back.push([context.url.pathname, `Back to this ${nounOf(model)}`]);
   if (model) back.push([listHref(model), pluralOf(model)]);

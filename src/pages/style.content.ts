@@ -74,6 +74,7 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .commands, .yaml { background: var(--sunk); border: 1px solid var(--line); border-radius: var(--radius); padding: .75rem 1rem; line-height: 1.55; }
 .commands { margin-bottom: 1rem; user-select: all; }
 .yaml { background: var(--panel); }
+.panel > details { margin-top: .6rem; }
 .panel > details > summary { cursor: pointer; font-weight: 600; }
 .yaml i { font-style: normal; color: var(--muted); }
 .yaml b { font-weight: 600; color: var(--accent); }
@@ -90,6 +91,8 @@ h3 { font-size: .95rem; margin: 1rem 0 .4rem; color: var(--muted); }
 .operation summary { padding: .5rem 0; cursor: pointer; display: flex; flex-wrap: wrap; gap: .2rem .8rem; align-items: baseline; }
 .operation summary code { overflow-wrap: anywhere; min-width: 0; }
 .operation summary span:last-child { color: var(--muted); font-size: .9rem; }
+.operation summary::before { content: "▸" / ""; color: var(--muted); }
+.operation[open] summary::before { content: "▾" / ""; }
 .verb { font: 700 .75rem/1.5 var(--mono); min-width: 4rem; text-align: center; padding: 0 .4rem; border-radius: 5px; background: var(--off-soft); color: var(--off); }
 .verb.get { background: var(--accent-soft); color: var(--accent); }
 .verb.post { background: var(--good-soft); color: var(--good); }

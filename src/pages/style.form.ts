@@ -8,7 +8,7 @@ input:not([type="checkbox"]), select { min-height: 2.45rem; }
 textarea { width: 100%; resize: vertical; min-height: 2.5rem; }
 textarea.code { font-size: .875rem; line-height: 1.5; }
 fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
-.edit { max-width: 44rem; }
+.edit { max-width: 44rem; margin-top: 1rem; }
 .field { margin: 0 0 1.1rem; padding: 0; }
 .field > label, .field > legend { display: block; font-weight: 600; padding: 0; margin-bottom: .2rem; }
 .field > input:not([type="checkbox"]), .field > select { width: 100%; }

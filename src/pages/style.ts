@@ -27,9 +27,9 @@ body {
   display: grid; grid-template: auto 1fr / 15rem minmax(0, 1fr); grid-template-areas: "top top" "side main"; min-height: 100vh;
 }
 body.bare { grid-template-columns: minmax(0, 1fr); grid-template-areas: "top" "main"; }
-main { grid-area: main; padding: 1.5rem 2rem 3rem; max-width: 90rem; min-width: 0; width: 100%; }
+main { grid-area: main; padding: 1.5rem 2rem 3rem; max-width: 90rem; min-width: 0; width: 100%; border-left: 1px solid var(--line); }
 main:focus { outline: none; }
-body.bare main { max-width: 60rem; margin: 0 auto; }
+body.bare main { max-width: 60rem; margin: 0 auto; border: 0; }
 h1 { font-size: 1.65rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; line-height: 1.3; margin: 0 0 .6rem; overflow-wrap: anywhere; }
 p { margin: 0 0 .8rem; max-width: 70ch; }
@@ -48,7 +48,7 @@ code, pre, .code { font-family: var(--mono); font-size: .875em; }
 .brand img { display: block; }
 .who { display: flex; align-items: center; gap: .9rem; margin: 0; font-size: .9rem; min-width: 0; }
 .who > span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-nav.side { grid-area: side; padding: 1rem .75rem 2rem; border-right: 1px solid var(--line); font-size: .925rem; }
+nav.side { grid-area: side; padding: 1rem .75rem 2rem; font-size: .925rem; align-self: start; position: sticky; top: 0; max-height: 100vh; overflow-y: auto; }
 nav ul { list-style: none; margin: 0; padding: 0; }
 .side h2, .menu h2, .side summary, .menu nav summary { font-size: .74rem; font-weight: 650; text-transform: uppercase; letter-spacing: .06em; color: var(--muted); margin: 1.1rem 0 .25rem; padding: 0 .6rem; }
 .side summary, .menu nav summary { cursor: pointer; }
@@ -93,7 +93,7 @@ button:hover, .button:hover { background: var(--sunk); }
   .menu nav h2 { break-after: avoid; }
   .menu li a { padding: .45rem .6rem; }
   .top { padding: .5rem 1rem; }
-  main { padding: 1.1rem 1rem 2.5rem; }
+  main { padding: 1.1rem 1rem 2.5rem; border: 0; }
   h1 { font-size: 1.4rem; }
 }
 @media (prefers-reduced-motion: no-preference) {

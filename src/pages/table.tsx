@@ -61,7 +61,11 @@ export const Table = ({ catalog, model, rows, caption, columns, headings = {}, i
           {rows.map((row) => (
             <tr role="row">
               {columns.map((name) => (
-                <td role="cell" data-label={labelOf(name)} class={[isNumber(model.field.get(name)) ? 'number' : '', name === link ? 'first' : ''].join(' ').trim() || undefined}>
+                <td
+                  role="cell"
+                  data-label={labelOf(name)}
+                  class={[isNumber(model.field.get(name)) ? 'number' : '', name === link ? 'first' : ''].join(' ').trim() || undefined}
+                >
                   {cell(row, name)}
                 </td>
               ))}

@@ -25,7 +25,13 @@ const Fields = ({ context, fields, row, labels = {} }: FieldsProps) => (
     {fields.map((field) => (
       <div>
         <dt>{labelOf(field.name)}</dt>
-        <dd>{field.writeOnly ? <span class="muted">kept, and never shown</span> : <Value catalog={context.catalog} field={field} value={row[field.name]} label={labels[field.name]} />}</dd>
+        <dd>
+          {field.writeOnly ? (
+            <span class="muted">kept, and never shown</span>
+          ) : (
+            <Value catalog={context.catalog} field={field} value={row[field.name]} label={labels[field.name]} />
+          )}
+        </dd>
         <dd class="help">{helpOf(field)}</dd>
       </div>
     ))}
@@ -37,7 +43,9 @@ const Part = ({ context, name, part, owner, row }: { context: PageContext; name:
   const ownField = part.resource.key[0]!;
   const key = nameOf(part, { ...row, [ownField]: owner });
   const href = keyHref(part, key);
-  const others = part.reverse.map(({ model, field }) => [`${listHref(model)}?${new URLSearchParams({ [field.name]: key }).toString()}`, pluralOf(model)] as const);
+  const others = part.reverse.map(
+    ({ model, field }) => [`${listHref(model)}?${new URLSearchParams({ [field.name]: key }).toString()}`, pluralOf(model)] as const,
+  );
   return (
     <section class="panel" aria-labelledby={`part-${name}`}>
       <h2 id={`part-${name}`}>
@@ -77,7 +85,11 @@ const RelatedRows = ({ context, view, related }: { context: PageContext; view: T
           </a>
         ) : null}
       </div>
-      {page.rows.length === 0 ? <p class="muted">None.</p> : <Table catalog={context.catalog} model={model} rows={page.rows} caption={pluralOf(model)} columns={columnsOf(model, field.name)} included={included} />}
+      {page.rows.length === 0 ? (
+        <p class="muted">None.</p>
+      ) : (
+        <Table catalog={context.catalog} model={model} rows={page.rows} caption={pluralOf(model)} columns={columnsOf(model, field.name)} included={included} />
+      )}
       {total > page.rows.length ? (
         <p>
           <a href={href}>All {count(total)}</a>
@@ -117,7 +129,9 @@ const Delete = ({ view, title }: { view: ThingView; title: string }) => {
         <p>
           Delete the {nounOf(model)} <b>{title}</b>? This cannot be undone.
         </p>
-        {attached.length > 0 ? <p class="muted">It is referred to by: {attached.map((one) => `${pluralOf(one.model)} (${count(one.page.total ?? 0)})`).join(', ')}.</p> : null}
+        {attached.length > 0 ? (
+          <p class="muted">It is referred to by: {attached.map((one) => `${pluralOf(one.model)} (${count(one.page.total ?? 0)})`).join(', ')}.</p>
+        ) : null}
         <button class="danger" type="submit">
           Delete {title}
         </button>
@@ -194,4 +208,3 @@ export function thingPage(context: PageContext, view: ThingView): string {
     </Layout>,
   );
 }
-

@@ -1,7 +1,39 @@
 import type { Field, Model } from '../db/catalog.ts';
 
-const capitals = new Set(['api', 'bps', 'cidr', 'cpu', 'db', 'dhcp', 'dns', 'fqdn', 'fsid', 'ha', 'id', 'ip', 'iops', 'mac', 'mtu', 'osd', 'pg', 'ram', 'rbd', 'rtc', 'url', 'uuid', 'vlan', 'vm', 'vxlan']);
-const whole: Readonly<Record<string, string>> = { ceph_mon: 'Ceph monitor', ceph_osd: 'Ceph OSD', cputime_limit: 'CPU time limit', is_default: 'Default', pg_num: 'Placement groups' };
+const capitals = new Set([
+  'api',
+  'bps',
+  'cidr',
+  'cpu',
+  'db',
+  'dhcp',
+  'dns',
+  'fqdn',
+  'fsid',
+  'ha',
+  'id',
+  'ip',
+  'iops',
+  'mac',
+  'mtu',
+  'osd',
+  'pg',
+  'ram',
+  'rbd',
+  'rtc',
+  'url',
+  'uuid',
+  'vlan',
+  'vm',
+  'vxlan',
+]);
+const whole: Readonly<Record<string, string>> = {
+  ceph_mon: 'Ceph monitor',
+  ceph_osd: 'Ceph OSD',
+  cputime_limit: 'CPU time limit',
+  is_default: 'Default',
+  pg_num: 'Placement groups',
+};
 
 /** What people read for a wire name: `cores_max` is `Cores max`, `fqdn` is `FQDN`. */
 export function labelOf(name: string): string {
@@ -14,7 +46,7 @@ export function labelOf(name: string): string {
 /** The plural of a noun for people: `Virtual machines`, `Addresses`. */
 export function pluralOf(model: Model): string {
   const { title } = model.resource;
-  if (/s$/.test(title)) return `${title}es`;
+  if (title.endsWith('s')) return `${title}es`;
   return /[^aeiou]y$/.test(title) ? `${title.slice(0, -1)}ies` : `${title}s`;
 }
 
@@ -55,7 +87,9 @@ export const isRate = (field: Field): boolean => field.unit === 'bytes' && /per 
 
 /** A field's description without what the page itself says better. */
 export function helpOf(field: Field): string {
-  return field.unit === 'bytes' ? field.description.replace(/ In bytes\./, '').replace(/ In bytes per second; null is no limit\./, ' No limit when empty.') : field.description.replace(/ In operations per second; null is no limit\./, ' In operations per second; no limit when empty.');
+  return field.unit === 'bytes'
+    ? field.description.replace(/ In bytes\./, '').replace(/ In bytes per second; null is no limit\./, ' No limit when empty.')
+    : field.description.replace(/ In operations per second; null is no limit\./, ' In operations per second; no limit when empty.');
 }
 
 export const count = (n: number): string => String(n).replace(/\B(?=(\d{3})+$)/g, '\u202f');
