@@ -22,6 +22,8 @@ export class Loader {
   readonly #held = new Map<Table, Values[]>();
   readonly #last = new Map<Table, number>();
   #count = 0;
+  #flushes = 0;
+  #analyzeAt = 1;
 
   private constructor(tx: Tx) {
     this.#tx = tx;
@@ -72,13 +74,24 @@ export class Loader {
       this.#held.set(table, []);
     }
     this.#count = 0;
+    if (++this.#flushes >= this.#analyzeAt) {
+      this.#analyzeAt *= 2;
+      await this.#analyze();
+    }
+  }
+
+  /**
+   * Gathers statistics of what this transaction wrote. Triggers and foreign keys keep the plans that they
+   * made for empty tables, and read whole tables for each row, until statistics change: 20 times slower.
+   */
+  async #analyze(): Promise<void> {
+    for (const table of tables) await sql`analyze ${sql.id(table)}`.execute(this.#tx.db);
   }
 
   /** Writes the rest, and lets ids go on after those that were given. */
   async close(): Promise<void> {
     await this.flush();
     for (const [table, last] of this.#last) if (last > 0) await reserveIds(this.#tx.db, table, last);
-    /* Statistics of what this transaction wrote: without them PostgreSQL plans for empty tables. */
-    for (const table of tables) await sql`analyze ${sql.id(table)}`.execute(this.#tx.db);
+    await this.#analyze();
   }
 }
