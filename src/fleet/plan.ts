@@ -126,10 +126,12 @@ class Planner {
       if (!good || bad.length > 0) return undefined;
       key = `unresolved ${pointer(row.at)}`;
     }
-    const target: Target = { id: typeof kept['id'] === 'number' ? kept['id'] : undefined, key };
-    const taken = target.id === undefined ? undefined : this.#keys.byId(model, target.id);
-    if (taken) return this.#fault(row, 'id', `belongs to another ${model.resource.title.toLowerCase()}, '${taken.key}'; import into an empty database, or leave the ids out`);
+    const id = typeof kept['id'] === 'number' ? kept['id'] : undefined;
+    const taken = id === undefined ? undefined : this.#keys.byId(model, id);
+    const target: Target = { id: taken ? undefined : id, key };
+    /* Known even where it is refused, so that rows that name it are not told of as well. */
     this.#keys.add(model, target, input);
+    if (taken) return this.#fault(row, 'id', `belongs to another ${model.resource.title.toLowerCase()}, '${taken.key}'; import into an empty database, or leave the ids out`);
     return target;
   }
 
