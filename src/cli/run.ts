@@ -68,7 +68,8 @@ export async function run(args: readonly string[]): Promise<number> {
     }
     const seen = toCliError(error);
     const name = red('corral:', colourful(process.stderr));
-    process.stderr.write([`${name} ${seen.message}`, ...seen.lines].join('\n') + '\n');
+    /* Without a message: what there is to say was said. */
+    if (seen.message !== '') process.stderr.write([`${name} ${seen.message}`, ...seen.lines].join('\n') + '\n');
     return seen.code;
   }
 }

@@ -48,6 +48,8 @@ export interface Store {
   readonly rebuild: (tx: Tx, nodes: readonly number[]) => Promise<void>;
   readonly placement: 'least_loaded' | 'round_robin' | 'sticky';
   readonly defaultVolumeSize: number;
+  /** A transaction that all verbs become savepoints of, and that its owner ends: the console's sandbox. */
+  readonly within?: EntityManager;
 }
 
 /** One transaction. */
@@ -88,13 +90,18 @@ class Sandboxed {
 export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>, options: TxOptions = {}): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await store.orm.em.fork().transactional(async (em) => {
+      const outer = store.within?.fork({ clear: true, keepTransactionContext: true }) ?? store.orm.em.fork();
+      return await outer.transactional(async (em) => {
         const db = em.getKysely() as unknown as Db;
         const tx: Tx = { store, em, db, touched: new Set() };
-        await sql`${prepared}select ${options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`}(${sql.lit(DOCUMENT_LOCK)})`.execute(db);
+        /* What is rolled back in the end shows nobody a document, so it holds up no other writer. */
+        if (!store.within) await sql`${prepared}select ${options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`}(${sql.lit(DOCUMENT_LOCK)})`.execute(db);
         const value = await work(tx);
         await em.flush();
         if (tx.touched.size > 0) await store.rebuild(tx, [...tx.touched].sort((a, b) => a - b));
+        /* There is no commit that would check what waits for one. */
+        if (store.within || options.sandbox) await sql`set constraints all immediate`.execute(db);
+        if (store.within) await sql`set constraints all deferred`.execute(db);
         if (options.sandbox) throw new Sandboxed(value);
         return value;
       });
@@ -195,38 +202,50 @@ function takeParts(model: Model, input: Values): [Model, unknown][] {
 /**
  * Changes a row by a merge patch.
  * @param versions that the row may have, from If-Match
+ * @returns whether anything is other than before
  * @throws Problem stale-version, not-found, invalid
  */
-export async function patchRow(tx: Tx, model: Model, id: number, input: unknown, versions?: Guard): Promise<void> {
+export async function patchRow(tx: Tx, model: Model, id: number, input: unknown, versions?: Guard): Promise<boolean> {
   const parsed = check(model.updateSchema, input);
   const parts = takeParts(model, parsed);
   const entity = await lockRow(tx, model, id, versions);
+  const before = entity['version'];
   const values = await resolve(tx, model, parsed);
   refuseImmutable(model, entity, values);
   await touch(tx, model, [id]);
   const hooks = tx.store.hooks[model.resource.noun] ?? {};
   const stored = hooks.change ? await hooks.change(tx, id, values) : values;
-  /* A part or a list is kept in another table; the row's version counts it all the same. */
-  const elsewhere = parts.length > 0 || model.fields.some((field) => field.list && field.name in stored);
-  tx.em.assign(entity as object, (elsewhere ? { ...stored, updated_at: new Date() } : stored) as never);
+  let elsewhere = model.fields.some((field) => field.list && field.name in stored && !sameList(entity[field.name], stored[field.name]));
+  tx.em.assign(entity as object, stored as never);
   await tx.em.flush();
-  for (const [part, value] of parts) await changePart(tx, part, id, value);
-  if (parts.length > 0) await tx.em.flush();
+  let changed = entity['version'] !== before;
+  for (const [part, value] of parts) elsewhere = (await changePart(tx, part, id, value)) || elsewhere;
+  /* A part or a list is kept in another table; the row's version counts it all the same. */
+  if (elsewhere && !changed) await sql`update ${sql.id(model.table)} set version = version + 1, updated_at = now() where id = ${id}`.execute(tx.db);
+  changed ||= elsewhere;
   await hooks.changed?.(tx, id, values);
   await touch(tx, model, [id]);
+  return changed;
 }
 
-async function changePart(tx: Tx, part: Model, owner: number, value: unknown): Promise<void> {
+/** Whether a loaded N:M collection holds just these names. */
+function sameList(collection: unknown, wanted: unknown): boolean {
+  const names = (collection as { getIdentifiers(): unknown[] }).getIdentifiers().map(String).sort();
+  return JSON.stringify(names) === JSON.stringify([...new Set((wanted as unknown[]).map(String))].sort());
+}
+
+/** @returns whether the part was made, changed or deleted */
+async function changePart(tx: Tx, part: Model, owner: number, value: unknown): Promise<boolean> {
   const field = part.field.get(ownerField(part))!;
   const { rows } = await sql<{ id: string }>`select id from ${sql.id(part.table)} where ${sql.id(field.column!)} = ${owner}`.execute(tx.db);
   const existing = rows[0] && Number(rows[0].id);
   if (value === null) {
     if (existing !== undefined) await deleteRow(tx, part, existing);
-  } else if (existing === undefined) {
-    await insertRow(tx, part, { ...(value as Values), [field.name]: owner });
-  } else {
-    await patchRow(tx, part, existing, value);
+    return existing !== undefined;
   }
+  if (existing !== undefined) return patchRow(tx, part, existing, value);
+  await insertRow(tx, part, { ...(value as Values), [field.name]: owner });
+  return true;
 }
 
 async function lockRow(tx: Tx, model: Model, id: number, versions: Guard): Promise<Values> {
@@ -298,8 +317,7 @@ export async function changeThing(store: Store, model: Model, key: string, patch
     store,
     async (tx) => {
       const id = await idOf(tx.db, store.catalog, model, key);
-      await patchRow(tx, model, id, patch, versions);
-      await countOwner(tx, model, id);
+      if (await patchRow(tx, model, id, patch, versions)) await countOwner(tx, model, id);
       return getRow(tx.db, store.catalog, model, String(id));
     },
     options(model),
@@ -317,15 +335,16 @@ export async function putThing(store: Store, model: Model, key: string, input: u
       const { rows } = condition ? await sql<{ id: string }>`select t.id from ${sql.id(model.table)} as t where ${condition} for update`.execute(tx.db) : { rows: [] };
       let id = rows[0] && Number(rows[0].id);
       const created = id === undefined;
+      let changed = created;
       if (id === undefined) {
         if (/^\d{1,15}$/.test(key)) throw notFound(model, key);
         if (versions) throw new Problem('stale-version', `There is no ${model.resource.title.toLowerCase()} '${key}' that If-Match could match`);
         ({ id } = await insertRow(tx, model, body));
       } else {
         for (const name of Object.keys(model.resource.extras ?? {})) delete body[name];
-        await patchRow(tx, model, id, body, versions);
+        changed = await patchRow(tx, model, id, body, versions);
       }
-      await countOwner(tx, model, id);
+      if (changed) await countOwner(tx, model, id);
       return { row: await getRow(tx.db, store.catalog, model, String(id)), created };
     },
     { ...options(model), retryOn: [...uniqueKeys(model), ...(store.hooks[model.resource.noun]?.retryOn ?? [])] },
@@ -342,7 +361,8 @@ function withKey(catalog: Catalog, model: Model, key: string, input: Values): Va
     const field = model.field.get(name)!;
     if (field.readOnly) continue;
     out[name] ??= field.type === 'integer' ? Number(parts[i]) : parts[i];
-    if (field.ref === undefined && String(out[name]) !== parts[i]) throw invalid([{ pointer: `/${name}`, message: `differs from '${parts[i]}' in the path; to rename a thing use PATCH` }]);
+    const same = (one: unknown): string => JSON.stringify(field.schema.safeParse(one).data ?? one);
+    if (field.ref === undefined && same(out[name]) !== same(field.type === 'integer' ? Number(parts[i]) : parts[i])) throw invalid([{ pointer: `/${name}`, message: `differs from '${parts[i]}' in the path; to rename a thing use PATCH` }]);
   }
   return out;
 }
