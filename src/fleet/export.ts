@@ -1,7 +1,7 @@
 import { sql, type RawBuilder } from 'kysely';
 import type { PoolClient } from 'pg';
 import type { Corral } from '../corral.ts';
-import { columnsSql, type Model } from '../db/catalog.ts';
+import { columnsSql, type Field, type Model } from '../db/catalog.ts';
 import type { Values } from '../db/write.ts';
 import { toYaml } from '../documents/yaml.ts';
 import { cephKeyContext } from '../modules/hooks.ts';
@@ -86,7 +86,7 @@ function wireRow(model: Model, row: Values, secrets: ReadonlyMap<number, string>
   for (const name of Object.keys(keptFields[model.resource.noun] ?? {})) if (row[name] !== undefined && name === 'id') out[name] = row[name];
   for (const field of model.fields) {
     if (field.readOnly) continue;
-    if (!field.writeOnly) out[field.name] = row[field.name];
+    if (!field.writeOnly) put(out, field, row[field.name]);
     else if (secrets) out[field.name] = secrets.get(row['id'] as number);
   }
   for (const name of ['secret_uuid', 'fill']) if (row[name] !== undefined) out[name] = row[name];
@@ -102,7 +102,14 @@ function wireRow(model: Model, row: Values, secrets: ReadonlyMap<number, string>
 }
 
 function partRow(model: Model, row: Values): Values {
-  return Object.fromEntries(model.fields.filter((field) => !field.readOnly && !field.writeOnly && row[field.name] !== undefined).map((field) => [field.name, row[field.name]]));
+  const out: Values = {};
+  for (const field of model.fields) if (!field.readOnly && !field.writeOnly && row[field.name] !== undefined) put(out, field, row[field.name]);
+  return out;
+}
+
+/** A null that may not be written is what comes of leaving the field out. */
+function put(out: Values, field: Field, value: unknown): void {
+  if (value !== null || field.schema.safeParse(null).success) out[field.name] = value;
 }
 
 /** Text is in double quotes on one line, so that lines can be moved to the right as they are. */

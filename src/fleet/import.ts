@@ -3,7 +3,7 @@ import { insertRow, transaction, type Store, type Tx } from '../db/write.ts';
 import { Problem, pointer, type Fault } from '../kernel/problem.ts';
 import { isRetryable, toProblem } from '../db/errors.ts';
 import { sql } from 'kysely';
-import { reserveIds } from './bulk.ts';
+import { newIds, reserveIds } from './bulk.ts';
 import { changeRows } from './change-rows.ts';
 import { fleetRows, invalidFile, parseFleet } from './fleet-file.ts';
 import { dropMade, insertRows, settle, type Deferred } from './insert-rows.ts';
@@ -77,6 +77,9 @@ class Import {
     const fresh = rows.filter((row) => !row.existing && !row.placed);
     const ids = fresh.flatMap((row) => (row.target.id === undefined ? [] : [row.target.id]));
     if (ids.length > 0) await reserveIds(this.#tx.db, model.table, ids.reduce((a, b) => Math.max(a, b)));
+    /* In the order of the file, whatever the order of insertion: an export is in the order of ids. */
+    const without = fresh.filter((row) => row.target.id === undefined);
+    for (const [i, id] of (await newIds(this.#tx.db, model.table, without.length)).entries()) without[i]!.target.id = id;
     await dropMade(this.#tx, model, fresh);
     for (const level of this.#levels(model, fresh)) {
       await this.#inChunks(level, async (chunk) => {
@@ -86,6 +89,7 @@ class Import {
         });
       });
     }
+    if (fresh.length >= CHUNK) await sql`analyze ${sql.id(model.table)}`.execute(this.#tx.db);
     const placed = rows.filter((row) => row.placed);
     if (placed.length > 0) await settle(this.#tx, this.#deferred);
     for (const row of placed) {

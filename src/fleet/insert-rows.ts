@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Model } from '../db/catalog.ts';
 import { touch, type Tx, type Values } from '../db/write.ts';
 import { fillPool } from '../modules/network/allocate.ts';
-import { columnType, insertRecords, newIds } from './bulk.ts';
+import { columnType, insertRecords } from './bulk.ts';
 import type { Target } from './keys.ts';
 import type { Planned } from './plan.ts';
 
@@ -15,12 +15,10 @@ export interface Deferred {
   readonly subnets: number[];
 }
 
-/** Makes new rows of a noun in few statements, with what its hooks add. */
+/** Makes new rows of a noun, whose ids are given, in few statements, with what its hooks add. */
 export async function insertRows(tx: Tx, model: Model, rows: readonly Planned[], deferred: Deferred): Promise<void> {
   const { noun } = model.resource;
   const hooks = tx.store.hooks[noun] ?? {};
-  const without = rows.filter((row) => row.target.id === undefined);
-  for (const [i, id] of (await newIds(tx.db, model.table, without.length)).entries()) without[i]!.target.id = id;
   const groups = new Map<string, Values[]>();
   const given: Values[] = [];
   const later: Deferred = { capacities: [], subnets: [] };
