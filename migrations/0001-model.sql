@@ -78,7 +78,7 @@ alter table "node_interface" add constraint "node_interface_name" check (name ~ 
 alter table "node_interface" add constraint "node_interface_kind" check (kind in ('physical', 'bond', 'vlan'));
 alter table "node_interface" add constraint "node_interface_purpose" check (purpose in ('public', 'storage', 'backup', 'management'));
 alter table "node_interface" add constraint "node_interface_mtu" check (mtu between 576 and 65535);
-alter table "node_interface" add constraint "node_interface_vlan" check ((kind = 'vlan' and vlan_tag between 1 and 4094 and parent_id is not null) or (kind <> 'vlan' and vlan_tag is null and parent_id is null));
+alter table "node_interface" add constraint "node_interface_vlan" check ((kind = 'vlan' and vlan_tag is not null and vlan_tag between 1 and 4094 and parent_id is not null) or (kind <> 'vlan' and vlan_tag is null and parent_id is null));
 alter table "node_interface" add constraint "node_interface_bond" check (bond_id is null or kind = 'physical');
 create or replace function "node_interface_node_interface_of_same_node_fn"() returns trigger as $$ begin if new.parent_id is not null then
   perform 1 from node_interface i where i.id = new.parent_id and i.node_id = new.node_id and i.id <> new.id;   if not found then

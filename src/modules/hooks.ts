@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { insertRow, type Hooks } from '../db/write.ts';
+import { insertRow, invalid, type Hooks } from '../db/write.ts';
 import { Problem } from '../kernel/problem.ts';
 import { newCephKey } from '../kernel/secret.ts';
 import { bury } from './control/tombstones.ts';
@@ -16,6 +16,8 @@ const clusterKeys = [
   { entity: 'client.admin', caps: { mon: 'allow *', osd: 'allow *', mgr: 'allow *', mds: 'allow *' } },
   { entity: 'client.bootstrap-osd', caps: { mon: 'profile bootstrap-osd' } },
 ];
+
+const noNumber = (): Problem => invalid([{ pointer: '/number', message: 'only a volume of a virtual machine has a number' }]);
 
 /** What each noun does beyond storing its row, by noun. */
 export const hooks: Readonly<Record<string, Hooks>> = {
@@ -65,6 +67,7 @@ export const hooks: Readonly<Record<string, Hooks>> = {
   },
   vm_interface: {
     deleting: async (tx, id) => {
+      await sql`select from vm where id = (select vm_id from vm_interface where id = ${id}) for update`.execute(tx.db);
       const { rows } = await sql<{ node_id: string; name: string }>`select h.node_id, i.name from vm_interface i
         join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where i.id = ${id}
         and (select count(*) from vm_interface o where o.vm_id = i.vm_id) > 1`.execute(tx.db);
@@ -74,6 +77,10 @@ export const hooks: Readonly<Record<string, Hooks>> = {
     },
   },
   volume: {
+    prepare: (_tx, input) => {
+      if (input['number'] != null && input['vm'] == null) throw noNumber();
+      return input;
+    },
     deleting: async (tx, id) => {
       const { rows } = await sql<{ node_id: string | null; name: string; vm_id: string | null; type: string; pool: string }>`select o.name, o.vm_id, o.type, s.name as pool,
         coalesce((select h.node_id from hypervisor h where h.id = o.hypervisor_id),
@@ -85,7 +92,9 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       if (row.node_id !== null) await bury(tx, Number(row.node_id), 'volume', row.name, { pool: row.pool, type: row.type });
     },
     change: async (tx, id, patch) => {
+      if (patch['number'] != null && patch['vm'] === null) throw noNumber();
       if (patch['vm'] === undefined) return patch;
+      await sql`select from vm where id = (select vm_id from volume where id = ${id}) for update`.execute(tx.db);
       const { rows } = await sql`select from volume o where o.id = ${id} and o.vm_id is distinct from ${patch['vm']} and (select count(*) from volume x where x.vm_id = o.vm_id) = 1`.execute(tx.db);
       if (rows.length > 0) throw new Problem('conflict', 'A virtual machine needs at least one volume; add another first', { faults: [{ pointer: '/vm', message: 'this is its only volume' }] });
       /* Its number at the old virtual machine says nothing at the new one: the next is given. */

@@ -74,6 +74,7 @@ export async function giveThisAddress(tx: Tx, vmInterface: number, subnets: read
   if (rows[0]) return;
   const made = await sql`insert into address (address, subnet_id, vm_interface_id)
     select ${address}::inet, s.id, ${vmInterface} from subnet s where s.id = any(${ids}::bigint[]) and ${address}::inet <<= s.cidr and ${address}::inet is distinct from s.gateway
+      and (family(s.cidr) = 6 or masklen(s.cidr) > 30 or host(${address}::inet) not in (host(network(s.cidr)), host(broadcast(s.cidr))))
     on conflict do nothing returning id`.execute(tx.db);
   if (made.rows.length > 0) return;
   const { rows: taken } = await sql`select from address where address = ${address}::inet and vm_interface_id is not null`.execute(tx.db);

@@ -32,7 +32,7 @@ export const NodeInterface = defineEntity({
     { name: 'node_interface_mtu', expression: 'mtu between 576 and 65535' },
     {
       name: 'node_interface_vlan',
-      expression: `(kind = 'vlan' and vlan_tag between 1 and 4094 and parent_id is not null) or (kind <> 'vlan' and vlan_tag is null and parent_id is null)`,
+      expression: `(kind = 'vlan' and vlan_tag is not null and vlan_tag between 1 and 4094 and parent_id is not null) or (kind <> 'vlan' and vlan_tag is null and parent_id is null)`,
     },
     { name: 'node_interface_bond', expression: `bond_id is null or kind = 'physical'` },
   ],
