@@ -37,7 +37,7 @@ export const Frame = ({ name, label, required, errors, help, now, group = false,
       ) : null}
       {now === undefined ? null : (
         <p class="now">
-          Saved meanwhile: <b>{now === '' ? 'nothing' : now}</b>
+          Saved now: <b>{now === '' ? 'nothing' : now}</b>
         </p>
       )}
       <p class="help" id={`${id}-help`}>

@@ -129,11 +129,11 @@ const Summary = ({ view, errors }: { view: FormView; errors: Errors }) => {
   return (
     <div class="errors" role="alert" tabindex={-1} autofocus>
       <h2>{problem.title}</h2>
-      {errors.size === 0 ? <p>{problem.detail}</p> : null}
+      {errors.size === 0 && !stale ? <p>{problem.detail}</p> : null}
       {stale && row ? (
         <p>
-          Your values are below, with what was saved meanwhile beside those that differ. Save again to put yours in its place, or{' '}
-          <a href={editHref(model, row)}>start again from what is saved</a>.
+          Somebody else changed it after you opened this form, and nothing was overwritten. Your values are below, with what is saved now beside those that
+          differ. Save again to put yours in its place, or <a href={editHref(model, row)}>start again from what is saved</a>.
         </p>
       ) : null}
       {errors.size > 0 ? (

@@ -1,6 +1,6 @@
 import type { ProblemDocument } from '../kernel/problem.ts';
 import { Layout, render } from './layout.tsx';
-import { listHref } from './link.ts';
+import { documentHref, listHref } from './link.ts';
 import type { PageContext } from './types.ts';
 import { nounOf, pluralOf } from './words.ts';
 
@@ -24,11 +24,13 @@ export function problemPage(context: PageContext, problem: ProblemDocument): str
     api === 'api' && v1 === 'v1' ? context.catalog.byRoute(route.replace(/\.(?:html)$/, '')) : api === 'forms' ? context.catalog.byRoute(v1 ?? '') : undefined;
   const back: [string, string][] = [];
   if (model && key && problem.code !== 'not-found' && api === 'api') back.push([context.url.pathname, `Back to this ${nounOf(model)}`]);
-  if (model) back.push([listHref(model), pluralOf(model)]);
-  if (context.identity) back.push(['/', 'Overview']);
+  if (model && context.identity?.kind !== 'node') back.push([listHref(model), pluralOf(model)]);
+  const node = context.identity?.node;
+  if (node != null) back.push([documentHref('documents', node), `Documents of ${node}`]);
+  else if (context.identity) back.push(['/', 'Overview']);
   else back.push(['/login', 'Log in']);
   return render(
-    <Layout context={context} title={problem.title} model={model} bare={!context.identity}>
+    <Layout context={context} title={problem.title} model={model} bare={!context.identity || node != null}>
       <p class="status">
         {problem.status} <a href={`/docs#${problem.code}`}>{problem.code}</a>
       </p>

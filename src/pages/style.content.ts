@@ -24,7 +24,7 @@ th[aria-sort="descending"] a::after { content: " ↓" / ""; }
 .table tbody tr + tr td { border-top: 1px solid var(--line); }
 .table tbody tr:hover td { background: color-mix(in srgb, var(--sunk) 55%, transparent); }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
-td.first { font-weight: 600; overflow-wrap: anywhere; }
+td.first { font-weight: 600; overflow-wrap: anywhere; min-width: 8.5rem; }
 .sorting { display: none; margin-bottom: .6rem; font-size: .925rem; }
 .sorting summary { cursor: pointer; }
 .sorting ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .5rem 1.1rem; margin: .6rem 0; }
@@ -107,9 +107,15 @@ section:has(> .operation) { margin-bottom: 1.8rem; }
 .schema th:nth-child(2):not(:last-child), .schema td:nth-child(2):not(:last-child) { width: 14rem; }
 tr:target { background: var(--warn-soft); }
 
+@media (min-width: 45rem) and (max-width: 80rem) {
+  .table th, .table td { padding-inline: .5rem; }
+}
 @media (max-width: 45rem) {
   .fields > div, .fixed > div { grid-template-columns: minmax(0, 8.5rem) minmax(0, 1fr); }
   .fields .help, .fixed .help { grid-column: 1 / -1; }
+  .actions { justify-content: flex-start; }
+  .confirm[open] { flex-basis: 100%; }
+  .confirm > summary { width: fit-content; }
   .confirm form { position: static; margin-top: .6rem; width: auto; }
   .sorting { display: block; }
   .table { border: 0; background: none; overflow: visible; }
@@ -118,7 +124,7 @@ tr:target { background: var(--warn-soft); }
   .table tr { display: flex; flex-direction: column; background: var(--panel); border: 1px solid var(--line); border-radius: var(--radius); padding: .4rem .9rem; margin-bottom: .6rem; }
   .table td, .table td:first-child { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr); gap: .8rem; padding: .22rem 0; border: 0; text-align: left; overflow-wrap: anywhere; }
   .table td > * { justify-self: start; }
-  .table td.first { order: -1; display: block; font-size: 1.05rem; padding-bottom: .35rem; }
+  .table td.first { min-width: 0; order: -1; display: block; font-size: 1.05rem; padding-bottom: .35rem; }
   .table td.first::before { content: none; }
   .table tbody tr + tr td { border: 0; }
   .table td::before { content: attr(data-label); color: var(--muted); font-weight: 400; }

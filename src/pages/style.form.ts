@@ -47,6 +47,7 @@ fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
 .fixed { background: var(--sunk); border-radius: var(--radius); padding: .3rem 1.25rem; margin-bottom: 1.25rem; }
 .submit { display: flex; flex-wrap: wrap; gap: 1.2rem; align-items: center; margin-top: 1.5rem; }
 
+.filters button { min-height: 2.45rem; }
 .filters { display: block; margin-bottom: 1rem; }
 .filters form { display: flex; flex-wrap: wrap; gap: .6rem; align-items: flex-end; margin: 0; }
 .filter { flex: 1 1 10rem; max-width: 18rem; min-width: 0; }

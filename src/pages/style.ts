@@ -75,6 +75,7 @@ button:hover, .button:hover { background: var(--sunk); }
 .head > :first-child { flex: 1 1 16rem; min-width: 0; }
 .actions { display: flex; flex-wrap: wrap; gap: .6rem; align-items: flex-start; justify-content: flex-end; }
 .total { color: var(--muted); font-weight: 400; font-size: .8em; font-variant-numeric: tabular-nums; }
+.head .summary { margin-bottom: 0; }
 .panel { background: var(--panel); border: 1px solid var(--line); border-radius: var(--radius); padding: 1rem 1.25rem; margin: 0 0 1.25rem; }
 .panel > :last-child { margin-bottom: 0; }
 .links { display: flex; flex-wrap: wrap; gap: .4rem .9rem; }

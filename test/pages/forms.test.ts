@@ -161,10 +161,10 @@ describe('a refusal', () => {
     sent.set('title', 'Mine');
     const { status, page } = await post(corral, path, sent);
     expect(status).toBe(412);
-    expect(text(all(page, (element) => element.attributes['role'] === 'alert')[0]!)).toContain('saved meanwhile');
+    expect(text(all(page, (element) => element.attributes['role'] === 'alert')[0]!)).toContain('Somebody else changed it');
     expect(all(page, (element) => element.attributes['class'] === 'now').map(text)).toEqual([
-      "Saved meanwhile: O'Brien & Söhne <GmbH>",
-      'Saved meanwhile: new@example.com',
+      "Saved now: O'Brien & Söhne <GmbH>",
+      'Saved now: new@example.com',
     ]);
     expect((await json(path))['title']).toBe(row['title']);
     expect((await post(corral, path, submission(formOf(page, path)))).status).toBe(303);

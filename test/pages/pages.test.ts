@@ -1,3 +1,4 @@
+import { load } from 'js-yaml';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ADMIN, testCorral, type TestCorral } from '../support/corral.ts';
 import { problems } from '../../src/kernel/problem.ts';
@@ -108,6 +109,14 @@ test.each(['/', '/docs', '/enc/hv1.example.com', '/hiera/hv1.example.com', '/pil
     decent(page, path);
   },
 );
+
+test.each(['enc', 'hiera', 'pillar', 'tops', 'documents'])('the YAML on the page of %s is the same data as the JSON, texts in blocks too', async (envelope) => {
+  for (const node of ['hv1.example.com', 'hv9.example.com']) {
+    const { page } = await get(corral, `/${envelope}/${node}`);
+    const shown = text(all(page, (one) => one.attributes['class'] === 'yaml')[0]!);
+    expect(load(shown)).toEqual(await (await corral.request(`/${envelope}/${node}.json`)).json());
+  }
+});
 
 test('what is hostile is text, wherever it stands', async () => {
   const id = ((await (await corral.request(`/api/v1/vms?name=${encodeURIComponent(hostile)}`)).json()) as { vms: { id: number }[] }).vms[0]!.id;
