@@ -269,8 +269,8 @@ alter table "node" add constraint "node_state_foreign" foreign key ("state") ref
 alter table "node" add constraint "node_site_id_foreign" foreign key ("site_id") references "site" ("id");
 
 alter table "node_interface" add constraint "node_interface_node_id_foreign" foreign key ("node_id") references "node" ("id") on delete cascade;
-alter table "node_interface" add constraint "node_interface_parent_id_foreign" foreign key ("parent_id") references "node_interface" ("id") on delete set null;
-alter table "node_interface" add constraint "node_interface_bond_id_foreign" foreign key ("bond_id") references "node_interface" ("id") on delete set null;
+alter table "node_interface" add constraint "node_interface_parent_id_foreign" foreign key ("parent_id") references "node_interface" ("id") on delete no action;
+alter table "node_interface" add constraint "node_interface_bond_id_foreign" foreign key ("bond_id") references "node_interface" ("id") on delete no action;
 
 alter table "node_address" add constraint "node_address_node_interface_id_foreign" foreign key ("node_interface_id") references "node_interface" ("id") on delete cascade;
 
@@ -286,8 +286,8 @@ alter table "ceph_osd" add constraint "ceph_osd_ceph_osd_node_id_foreign" foreig
 alter table "ceph_mon_node" add constraint "ceph_mon_node_node_id_foreign" foreign key ("node_id") references "node" ("id") on delete cascade;
 alter table "ceph_mon_node" add constraint "ceph_mon_node_ceph_cluster_id_foreign" foreign key ("ceph_cluster_id") references "ceph_cluster" ("id");
 
-alter table "storage_pool" add constraint "storage_pool_ceph_pool_id_foreign" foreign key ("ceph_pool_id") references "ceph_pool" ("id") on delete set null;
-alter table "storage_pool" add constraint "storage_pool_ceph_key_id_foreign" foreign key ("ceph_key_id") references "ceph_key" ("id") on delete set null;
+alter table "storage_pool" add constraint "storage_pool_ceph_pool_id_foreign" foreign key ("ceph_pool_id") references "ceph_pool" ("id") on delete no action;
+alter table "storage_pool" add constraint "storage_pool_ceph_key_id_foreign" foreign key ("ceph_key_id") references "ceph_key" ("id") on delete no action;
 
 alter table "pool_attachment" add constraint "pool_attachment_hypervisor_id_foreign" foreign key ("hypervisor_id") references "hypervisor" ("id") on delete cascade;
 alter table "pool_attachment" add constraint "pool_attachment_storage_pool_id_foreign" foreign key ("storage_pool_id") references "storage_pool" ("id");
@@ -301,8 +301,8 @@ alter table "tombstone" add constraint "tombstone_node_id_foreign" foreign key (
 alter table "hypervisor_method" add constraint "hypervisor_method_hypervisor_id_foreign" foreign key ("hypervisor_id") references "hypervisor" ("id") on update cascade on delete cascade;
 alter table "hypervisor_method" add constraint "hypervisor_method_virt_method_foreign" foreign key ("virt_method") references "virt_method" ("name") on update cascade on delete cascade;
 
-alter table "vm" add constraint "vm_customer_id_foreign" foreign key ("customer_id") references "customer" ("id") on delete set null;
-alter table "vm" add constraint "vm_project_id_foreign" foreign key ("project_id") references "project" ("id") on delete set null;
+alter table "vm" add constraint "vm_customer_id_foreign" foreign key ("customer_id") references "customer" ("id") on delete no action;
+alter table "vm" add constraint "vm_project_id_foreign" foreign key ("project_id") references "project" ("id") on delete no action;
 alter table "vm" add constraint "vm_hypervisor_id_foreign" foreign key ("hypervisor_id") references "hypervisor" ("id");
 alter table "vm" add constraint "vm_method_foreign" foreign key ("method") references "virt_method" ("name");
 alter table "vm" add constraint "vm_state_foreign" foreign key ("state") references "vm_state" ("name");
@@ -317,11 +317,11 @@ alter table "address" add constraint "address_subnet_id_foreign" foreign key ("s
 alter table "address" add constraint "address_vm_interface_id_foreign" foreign key ("vm_interface_id") references "vm_interface" ("id") on delete set null;
 
 alter table "volume" add constraint "volume_storage_pool_id_foreign" foreign key ("storage_pool_id") references "storage_pool" ("id");
-alter table "volume" add constraint "volume_hypervisor_id_foreign" foreign key ("hypervisor_id") references "hypervisor" ("id") on delete set null;
+alter table "volume" add constraint "volume_hypervisor_id_foreign" foreign key ("hypervisor_id") references "hypervisor" ("id") on delete no action;
 alter table "volume" add constraint "volume_vm_id_foreign" foreign key ("vm_id") references "vm" ("id") on delete set null;
 alter table "volume" add constraint "volume_type_foreign" foreign key ("type") references "storage_type" ("name");
 alter table "volume" add constraint "volume_cache_option_foreign" foreign key ("cache_option") references "cache_option" ("name");
-alter table "volume" add constraint "volume_image_id_foreign" foreign key ("image_id") references "image" ("id") on delete set null;
+alter table "volume" add constraint "volume_image_id_foreign" foreign key ("image_id") references "image" ("id") on delete no action;
 
 alter table "snapshot" add constraint "snapshot_volume_id_foreign" foreign key ("volume_id") references "volume" ("id");
 

@@ -18,8 +18,8 @@ export const StoragePool = defineEntity({
     kind: p.text().default('dir'),
     target: p.text().nullable(),
     source: p.text().nullable(),
-    ceph_pool: () => p.manyToOne(CephPool).nullable().index(),
-    ceph_key: () => p.manyToOne(CephKey).nullable().index(),
+    ceph_pool: () => p.manyToOne(CephPool).nullable().deleteRule('no action').index(),
+    ceph_key: () => p.manyToOne(CephKey).nullable().deleteRule('no action').index(),
     /** Space of a shared pool; local pools have theirs on each attachment. */
     capacity: p.bigint('number').nullable(),
     allocated: p.bigint('number').default(0),

@@ -18,7 +18,7 @@ export const Volume = defineEntity({
     name: p.text().default('').unique(),
     storage_pool: () => p.manyToOne(StoragePool).index(),
     /** Where it lies: null for shared pools. */
-    hypervisor: () => p.manyToOne(Hypervisor).nullable().index(),
+    hypervisor: () => p.manyToOne(Hypervisor).nullable().deleteRule('no action').index(),
     vm: () => p.manyToOne(Vm).nullable().deleteRule('set null'),
     /** Place among its VM's volumes; a trigger gives the next when left out. */
     number: p.integer().nullable(),
@@ -30,7 +30,7 @@ export const Volume = defineEntity({
     read_bps: p.bigint('number').nullable(),
     write_bps: p.bigint('number').nullable(),
     discard: p.boolean().default(true),
-    image: () => p.manyToOne(Image).nullable().index(),
+    image: () => p.manyToOne(Image).nullable().deleteRule('no action').index(),
   },
   uniques: [{ properties: ['vm', 'number'] }],
   indexes: [{ name: 'volume_place', expression: 'create index volume_place on volume (storage_pool_id, hypervisor_id)' }],
