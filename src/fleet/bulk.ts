@@ -18,7 +18,9 @@ export async function newIds(db: Db, table: string, count: number): Promise<numb
 
 /** Lets a table's ids go on after this one; they never go back. */
 export async function reserveIds(db: Db, table: string, last: number): Promise<void> {
-  await sql`select setval(pg_get_serial_sequence(${table}, 'id'), greatest(${last}::bigint, (select coalesce(pg_sequence_last_value(pg_get_serial_sequence(${table}, 'id')::regclass), 1))))`.execute(db);
+  await sql`select setval(pg_get_serial_sequence(${table}, 'id'), greatest(${last}::bigint, (select coalesce(pg_sequence_last_value(pg_get_serial_sequence(${table}, 'id')::regclass), 1))))`.execute(
+    db,
+  );
 }
 
 /** Inserts records, all with the same columns, in one statement. `types` are the SQL types by column. */
@@ -27,5 +29,7 @@ export async function insertRecords(db: Db, table: string, types: Readonly<Recor
   const names = Object.keys(types);
   const columns = sql.join(names.map((name) => sql.id(name)));
   const recordset = sql.join(names.map((name) => sql`${sql.id(name)} ${sql.raw(types[name]!)}`));
-  await sql`insert into ${sql.id(table)} (${columns}) select ${columns} from json_to_recordset(${JSON.stringify(records)}::json) as x (${recordset})`.execute(db);
+  await sql`insert into ${sql.id(table)} (${columns}) select ${columns} from json_to_recordset(${JSON.stringify(records)}::json) as x (${recordset})`.execute(
+    db,
+  );
 }

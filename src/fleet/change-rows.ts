@@ -10,9 +10,18 @@ import type { Planned } from './plan.ts';
  * Compares rows with what is there and changes those that differ, through the verb.
  * @param guard runs each change; it is called for rows that differ and for no others
  */
-export async function changeRows(tx: Tx, model: Model, rows: readonly Planned[], guard: (row: Planned, change: () => Promise<void>) => Promise<void>): Promise<void> {
+export async function changeRows(
+  tx: Tx,
+  model: Model,
+  rows: readonly Planned[],
+  guard: (row: Planned, change: () => Promise<void>) => Promise<void>,
+): Promise<void> {
   const ids = rows.map((row) => row.target.id!);
-  const found = await sql<{ row: Values }>`select row_to_json(x) as row from (select ${columnsSql(tx.store.catalog, model)} from ${sql.id(model.table)} as t where t.id = any(${ids}::bigint[])) x`.execute(tx.db);
+  const found = await sql<{
+    row: Values;
+  }>`select row_to_json(x) as row from (select ${columnsSql(tx.store.catalog, model)} from ${sql.id(model.table)} as t where t.id = any(${ids}::bigint[])) x`.execute(
+    tx.db,
+  );
   const current = new Map(found.rows.map(({ row }) => [row['id'] as number, row]));
   for (const row of rows) {
     const id = row.target.id!;
@@ -44,6 +53,10 @@ async function same(tx: Tx, id: number, field: Field, given: unknown, now: unkno
 
 /** The one field that is written and not shown: a Ceph key's secret. */
 async function secretOf(tx: Tx, id: number): Promise<string | undefined> {
-  const { rows } = await sql<{ ceph_cluster_id: string; entity: string; secret: string }>`select ceph_cluster_id, entity, secret from ceph_key where id = ${id}`.execute(tx.db);
+  const { rows } = await sql<{
+    ceph_cluster_id: string;
+    entity: string;
+    secret: string;
+  }>`select ceph_cluster_id, entity, secret from ceph_key where id = ${id}`.execute(tx.db);
   return rows[0] && tx.store.secrets.open(rows[0].secret, cephKeyContext(Number(rows[0].ceph_cluster_id), rows[0].entity));
 }

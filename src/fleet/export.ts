@@ -22,7 +22,7 @@ const PAGE = 500;
  * with `secrets` the same documents, byte for byte.
  *
  * Left out are what is computed, ids (but those of virtual machines, their cards and volumes, which
- * documents name), versions and times; observed states; tokens, of which only hashes are kept; and free
+ * documents name), versions and times; observed states; what hosts are told to remove; tokens, of which only hashes are kept; and free
  * addresses that their subnet brings by itself. A subnet some of whose free addresses were taken away
  * says `fill: false`, and lists the others.
  */
@@ -58,12 +58,17 @@ function heading({ secrets }: ExportOptions): string {
 
 async function* pages(client: PoolClient, { catalog, store }: Pick<Corral, 'catalog' | 'store'>, model: Model): AsyncGenerator<Values[]> {
   const db = store.orm.em.fork().getKysely();
-  for (let after = 0; ; ) {
+  for (let after = 0; ;) {
     const { sql: text, parameters } = sql`select t.id::float8 as id, ${secretUuid(model)} as secret_uuid, ${fillOf(model)} as fill, row_to_json(x) as row
       from ${sql.id(model.table)} as t, lateral (select ${columnsSql(catalog, model)}) x
       where t.id > ${after} and ${isWanted(model)} order by t.id limit ${PAGE}`.compile(db);
     const { rows } = await client.query<{ id: number; secret_uuid: string | null; fill: boolean; row: Values }>(text, [...parameters]);
-    const wire = rows.map(({ id, secret_uuid, fill, row }): Values => ({ ...row, id, ...(secret_uuid === null ? {} : { secret_uuid }), ...(fill ? {} : { fill }) }));
+    const wire = rows.map(({ id, secret_uuid, fill, row }): Values => ({
+      ...row,
+      id,
+      ...(secret_uuid === null ? {} : { secret_uuid }),
+      ...(fill ? {} : { fill }),
+    }));
     if (wire.length > 0) yield wire;
     if (rows.length < PAGE) return;
     after = rows.at(-1)!.id;
@@ -118,6 +123,8 @@ function listItem(row: Values): string {
 }
 
 async function secretsOf(client: PoolClient, store: Corral['store']): Promise<Map<number, string>> {
-  const { rows } = await client.query<{ id: string; ceph_cluster_id: string; entity: string; secret: string }>('select id, ceph_cluster_id, entity, secret from ceph_key');
+  const { rows } = await client.query<{ id: string; ceph_cluster_id: string; entity: string; secret: string }>(
+    'select id, ceph_cluster_id, entity, secret from ceph_key',
+  );
   return new Map(rows.map((row) => [Number(row.id), store.secrets.open(row.secret, cephKeyContext(Number(row.ceph_cluster_id), row.entity))]));
 }

@@ -50,11 +50,17 @@ export function fleetRows(catalog: Catalog, file: Values): Map<Model, FileRow[]>
   for (const [plural, rows] of Object.entries(file)) {
     const model = byPlural.get(plural);
     const refuse = (message: string): number => faults.push({ pointer: pointer([plural]), message });
-    if (!model) refuse(`is not a noun; there are: ${[...byPlural.values()].filter(isWritten).map((one) => one.resource.plural).join(', ')}`);
+    if (!model)
+      refuse(
+        `is not a noun; there are: ${[...byPlural.values()]
+          .filter(isWritten)
+          .map((one) => one.resource.plural)
+          .join(', ')}`,
+      );
     else if (!isWritten(model)) refuse(leftOut[model.resource.noun] ?? 'is a list of fixed values and cannot be written');
     else if (rows === null) continue;
     else if (!Array.isArray(rows)) refuse('must be a list of rows');
-    else for (const [i, row] of rows.entries()) addRow(catalog, out, model, [plural, i], row, faults);
+    else for (const [i, row] of rows.entries()) addRow(out, model, [plural, i], row, faults);
   }
   if (faults.length > 0) throw invalidFile(faults);
   return out;
@@ -81,7 +87,7 @@ export function parseFleet(text: string): Values {
   return file;
 }
 
-function addRow(catalog: Catalog, out: Map<Model, FileRow[]>, model: Model, at: readonly PropertyKey[], row: unknown, faults: Fault[]): void {
+function addRow(out: Map<Model, FileRow[]>, model: Model, at: readonly PropertyKey[], row: unknown, faults: Fault[]): void {
   if (!isRecord(row)) {
     faults.push({ pointer: pointer(at), message: 'must be a mapping of fields to values' });
     return;
@@ -98,8 +104,9 @@ function addRow(catalog: Catalog, out: Map<Model, FileRow[]>, model: Model, at: 
       const value: unknown = given[part];
       if (value === null) faults.push({ pointer: pointer([...at, name, part]), message: 'an import removes nothing; leave it out' });
       else if (!isRecord(value)) faults.push({ pointer: pointer([...at, name, part]), message: 'must be a mapping of fields to values' });
-      else if (Object.hasOwn(value, owner)) faults.push({ pointer: pointer([...at, name, part, owner]), message: 'is known from the row around it; leave it out' });
-      else addRow(catalog, out, parts[part]!, [...at, name, part], { ...value, [owner]: row[model.resource.key[0]!] }, faults);
+      else if (Object.hasOwn(value, owner))
+        faults.push({ pointer: pointer([...at, name, part, owner]), message: 'is known from the row around it; leave it out' });
+      else addRow(out, parts[part]!, [...at, name, part], { ...value, [owner]: row[model.resource.key[0]!] }, faults);
     }
     /* What is left is unknown, and refused with the row. */
     input[name] = Object.fromEntries(Object.entries(given).filter(([part]) => !known.includes(part)));
@@ -125,7 +132,9 @@ function takeKept(model: Model, at: readonly PropertyKey[], input: Values, fault
  */
 export function uuidFor(input: Values, seen: Map<string, number>): string {
   if (input['name'] != null) return randomUUID();
-  const content = JSON.stringify(input, (_, value: unknown) => (isRecord(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value));
+  const content = JSON.stringify(input, (_, value: unknown) =>
+    isRecord(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value,
+  );
   const place = seen.get(content) ?? 0;
   seen.set(content, place + 1);
   const bytes = createHash('sha256').update(`corral fleet vm ${place} ${content}`).digest().subarray(0, 16);

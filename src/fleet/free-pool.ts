@@ -6,7 +6,8 @@ const bits = (s: RawBuilder<unknown>): RawBuilder<unknown> => sql`(case family($
 /** Whether the subnet fills the pool by itself: as fillPool has it. */
 const fills = (s: RawBuilder<unknown>): RawBuilder<unknown> => sql`(family(${s}.cidr) = 4 or ${bits(s)} <= 16)`;
 const low = (s: RawBuilder<unknown>): RawBuilder<unknown> => sql`(case when ${bits(s)} < 2 then 0 else 1 end)`;
-const high = (s: RawBuilder<unknown>): RawBuilder<unknown> => sql`least(power(2, ${bits(s)}) - case when ${bits(s)} < 2 then 1 else 2 end, ${sql.lit(POOL_HOSTS)})`;
+const high = (s: RawBuilder<unknown>): RawBuilder<unknown> =>
+  sql`least(power(2, ${bits(s)}) - case when ${bits(s)} < 2 then 1 else 2 end, ${sql.lit(POOL_HOSTS)})`;
 
 /** SQL: whether fillPool of subnet `s` makes this address. */
 export function isFilled(address: RawBuilder<unknown>, s: RawBuilder<unknown>): RawBuilder<unknown> {

@@ -64,10 +64,18 @@ export function addPod({ load, random, store }: Context, plan: Omit<Pod, 'hosts'
   const addNode = (name: string, kind: 'hypervisor' | 'ceph', state: string): number => {
     const place = number++;
     const rack = `rack ${String.fromCharCode(65 + (index % 26))}${two(1 + Math.floor(place / 20))}, unit ${1 + (place % 20) * 2}`;
-    const node = load.add('node', { fqdn: `${name}.${domain}`, location: `Hall ${1 + (index % 4)}, ${rack}`, state, environment: random.chance(0.95) ? 'production' : 'testing', manager: random.chance(0.75) ? 'puppet' : 'salt', site_id: site });
+    const node = load.add('node', {
+      fqdn: `${name}.${domain}`,
+      location: `Hall ${1 + (index % 4)}, ${rack}`,
+      state,
+      environment: random.chance(0.95) ? 'production' : 'testing',
+      manager: random.chance(0.75) ? 'puppet' : 'salt',
+      site_id: site,
+    });
     load.addPlain('document', { node_id: node });
     const at = index * 1024 + 10 + place;
-    const card = (card: string, purpose: string, more: object = {}): number => load.add('node_interface', { node_id: node, name: card, kind: 'physical', bond_id: null, mac: macOf(random), mtu: 9000, purpose, ...more });
+    const card = (card: string, purpose: string, more: object = {}): number =>
+      load.add('node_interface', { node_id: node, name: card, kind: 'physical', bond_id: null, mac: macOf(random), mtu: 9000, purpose, ...more });
     const address = (id: number, text: string, gateway: string | null): number => load.add('node_address', { node_interface_id: id, address: text, gateway });
     if (kind === 'hypervisor') {
       const bond = card('bond0', 'public', { kind: 'bond', mac: null });
@@ -88,7 +96,16 @@ export function addPod({ load, random, store }: Context, plan: Omit<Pod, 'hosts'
     const cores = random.pick([32, 64, 64, 96]);
     const ram = Math.max(random.pick([256, 384, 512]), Math.ceil((perHost * 8) / 64) * 64) * GiB;
     const overcommit = Math.max(4, Math.ceil((perHost * 4) / cores));
-    const id = load.add('hypervisor', { node_id: node, cores, ram, cpu_overcommit: overcommit, ram_overcommit: 1, reserve_cores: 4, reserve_ram: 16 * GiB, volume_group: 'vg0' });
+    const id = load.add('hypervisor', {
+      node_id: node,
+      cores,
+      ram,
+      cpu_overcommit: overcommit,
+      ram_overcommit: 1,
+      reserve_cores: 4,
+      reserve_ram: 16 * GiB,
+      volume_group: 'vg0',
+    });
     for (const method of ['KVM', 'LXC', 'QEMU']) load.addPlain('hypervisor_method', { hypervisor_id: id, virt_method: method });
     const space = Math.max(4 * TiB, perHost * 512 * GiB);
     load.add('pool_attachment', { hypervisor_id: id, storage_pool_id: pools.local, capacity: space });
@@ -111,7 +128,16 @@ export function addPod({ load, random, store }: Context, plan: Omit<Pod, 'hosts'
   return { ...plan, hosts, rbd };
 }
 
-export const poolRow = (name: string, more: object): Record<string, unknown> => ({ name, kind: 'dir', target: null, source: null, ceph_pool_id: null, ceph_key_id: null, is_default: false, ...more });
+export const poolRow = (name: string, more: object): Record<string, unknown> => ({
+  name,
+  kind: 'dir',
+  target: null,
+  source: null,
+  ceph_pool_id: null,
+  ceph_key_id: null,
+  is_default: false,
+  ...more,
+});
 
 function addOsds({ load, random }: Context, node: number): void {
   const kind = random.pick(['hdd', 'ssd', 'nvme', 'nvme']);
@@ -130,7 +156,12 @@ function addOsds({ load, random }: Context, node: number): void {
 
 function addCluster({ load, random, store }: Context, index: number): { id: number; pool: number; key: number } {
   const name = `ceph${index + 1}`;
-  const id = load.add('ceph_cluster', { name, fsid: random.uuid(), public_network: `${ipv4('10.128.0.0', index * 1024)}/22`, cluster_network: `${ipv4('10.192.0.0', index * 1024)}/22` });
+  const id = load.add('ceph_cluster', {
+    name,
+    fsid: random.uuid(),
+    public_network: `${ipv4('10.128.0.0', index * 1024)}/22`,
+    cluster_network: `${ipv4('10.192.0.0', index * 1024)}/22`,
+  });
   const pool = load.add('ceph_pool', { ceph_cluster_id: id, name: 'vms', pg_num: 1024 });
   /* Made from the seed, for the same documents every time: these keys are no secrets. */
   const secret = (): string => Buffer.concat([Buffer.from('010000000000000000001000', 'hex'), random.bytes(16)]).toString('base64');

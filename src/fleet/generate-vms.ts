@@ -31,7 +31,16 @@ interface Context {
 
 /** Derived IPv6 addresses begin here, as where Corral itself gives them. */
 const DERIVED_FROM = 65_536;
-const sizes = [[1, 1], [1, 2], [2, 4], [2, 4], [2, 8], [4, 8], [4, 16], [8, 32]] as const;
+const sizes = [
+  [1, 1],
+  [1, 2],
+  [2, 4],
+  [2, 4],
+  [2, 8],
+  [4, 8],
+  [4, 16],
+  [8, 32],
+] as const;
 
 /** One virtual machine on a host of the pod, with disks, cards and addresses. */
 export function addVm({ load, random }: Context, pod: Pod, host: Host, networks: PodNetworks, pools: SharedPools, owners: Owners, siteIndex: number): void {
@@ -64,7 +73,13 @@ export function addVm({ load, random }: Context, pod: Pod, host: Host, networks:
     metadata: random.chance(0.3) ? { tier: random.pick(['gold', 'silver', 'bronze']), ticket: String(1000 + random.int(9000)) } : {},
   });
   for (let number = 0, count = 1 + random.int(3); number < count; number++) {
-    addDisk({ load, random }, { vm, number, host: host.id, container, image: number > 0 ? null : container ? owners.containerImage : random.pick(owners.images) }, pod, pools, siteIndex);
+    addDisk(
+      { load, random },
+      { vm, number, host: host.id, container, image: number > 0 ? null : container ? owners.containerImage : random.pick(owners.images) },
+      pod,
+      pools,
+      siteIndex,
+    );
   }
   addCards({ load, random }, vm, networks);
 }
@@ -90,7 +105,9 @@ interface Disk {
 
 /** A disk in one of the pools that the host has; a container's is a raw file without limits. */
 export function addDisk({ load, random }: Context, { vm, number, host, container, image }: Disk, pod: Pod, pools: SharedPools, siteIndex: number): number {
-  const kind = container ? 'local' : random.pick(pod.rbd === undefined ? ['local', 'fast', 'nfs'] : ['rbd', 'rbd', 'rbd', 'rbd', 'local', 'local', 'fast', 'nfs']);
+  const kind = container
+    ? 'local'
+    : random.pick(pod.rbd === undefined ? ['local', 'fast', 'nfs'] : ['rbd', 'rbd', 'rbd', 'rbd', 'local', 'local', 'fast', 'nfs']);
   const pool = { local: pools.local, fast: pools.fast, nfs: pools.nfs[siteIndex]!, rbd: pod.rbd! }[kind as 'local'];
   const type = { local: container ? 'raw' : 'qcow2', fast: 'lvm', nfs: 'qcow2', rbd: 'rbd' }[kind as 'local'];
   const limited = !container && random.chance(0.2);
@@ -116,7 +133,11 @@ function addCards({ load, random }: Context, vm: number, networks: PodNetworks):
   load.add('network_membership', { vm_interface_id: first, network_id: networks.publicNetwork, tagged: false });
   give(load, networks.public4, first);
   const host = (DERIVED_FROM + first).toString(16).padStart(8, '0');
-  load.add('address', { address: `${networks.public6.prefix}${host.slice(0, 4)}:${host.slice(4)}`, subnet_id: networks.public6.subnet, vm_interface_id: first });
+  load.add('address', {
+    address: `${networks.public6.prefix}${host.slice(0, 4)}:${host.slice(4)}`,
+    subnet_id: networks.public6.subnet,
+    vm_interface_id: first,
+  });
   if (!random.chance(0.4)) return;
   const second = load.add('vm_interface', { vm_id: vm, number: 1 });
   load.add('network_membership', { vm_interface_id: second, network_id: networks.privateNetwork, tagged: false });

@@ -25,7 +25,11 @@ const DOCUMENTS = 200;
  * @param onProgress is told of what is done, of virtual machines and documents together
  * @throws Problem invalid; conflict when the database has nodes, networks or storage pools already
  */
-export async function generateFleet({ store }: { readonly store: Store }, size: FleetSize, onProgress: (done: number, total: number) => void = () => undefined): Promise<void> {
+export async function generateFleet(
+  { store }: { readonly store: Store },
+  size: FleetSize,
+  onProgress: (done: number, total: number) => void = () => undefined,
+): Promise<void> {
   const parsed = schema.safeParse(size);
   if (!parsed.success) throw invalid(parsed.error.issues.map((issue) => ({ pointer: pointer(issue.path), message: issue.message })));
   const { nodes, vms, seed } = parsed.data;
@@ -41,7 +45,9 @@ export async function generateFleet({ store }: { readonly store: Store }, size: 
       await addVms(load, prng(seed ^ 0x5bd1e995), fleet, vms, (done) => onProgress(done, total));
       await load.close();
       /* Now, and not by each of its volumes, a shared pool's space is counted; and what is left of each range is free. */
-      await sql`update storage_pool s set capacity = ${1024 * GiB} * (4 + (select coalesce(sum(o.size), 0) / ${512 * GiB}::bigint from volume o where o.storage_pool_id = s.id))::bigint where s.shared`.execute(tx.db);
+      await sql`update storage_pool s set capacity = ${1024 * GiB} * (4 + (select coalesce(sum(o.size), 0) / ${512 * GiB}::bigint from volume o where o.storage_pool_id = s.id))::bigint where s.shared`.execute(
+        tx.db,
+      );
       for (const subnet of fleet.subnets) await fillPool(tx, subnet);
       await sql`analyze address`.execute(tx.db);
       await buildDocuments(tx, (done) => onProgress(vms + done, total));
@@ -51,7 +57,11 @@ export async function generateFleet({ store }: { readonly store: Store }, size: 
 }
 
 async function refuseUnlessEmpty(tx: Tx): Promise<void> {
-  const { rows } = await sql<{ there: boolean }>`select exists (select from site) or exists (select from node) or exists (select from customer) or exists (select from network) or exists (select from storage_pool) or exists (select from image) as there`.execute(tx.db);
+  const { rows } = await sql<{
+    there: boolean;
+  }>`select exists (select from site) or exists (select from node) or exists (select from customer) or exists (select from network) or exists (select from storage_pool) or exists (select from image) as there`.execute(
+    tx.db,
+  );
   if (rows[0]!.there) throw new Problem('conflict', 'A fleet can be generated in an empty database only; this one has things already');
 }
 
@@ -70,13 +80,20 @@ function addHosts(tx: Tx, load: Loader, random: Prng, nodes: number, vms: number
   const pools: SharedPools = {
     local: load.add('storage_pool', poolRow('local', { is_default: true })),
     fast: load.add('storage_pool', poolRow('fast', { kind: 'lvm' })),
-    nfs: sites.map((_, i) => load.add('storage_pool', poolRow(`nfs-${siteName(i)}`, { kind: 'nfs', source: `nas.${siteName(i)}.example.com:/export/vms`, target: '/srv/vms' }))),
+    nfs: sites.map((_, i) =>
+      load.add('storage_pool', poolRow(`nfs-${siteName(i)}`, { kind: 'nfs', source: `nas.${siteName(i)}.example.com:/export/vms`, target: '/srv/vms' })),
+    ),
   };
   const ranges = { public4: 0, private4: 0 };
   const subnets: number[] = [];
   const pods = Array.from({ length: count }, (_, index) => {
     const siteIndex = Math.floor(index / 4);
-    const pod = addPod({ load, random, store: tx.store }, { index, site: sites[siteIndex]!, nodes: share(nodes, index), vms: share(vms, index) }, pools, siteIndex);
+    const pod = addPod(
+      { load, random, store: tx.store },
+      { index, site: sites[siteIndex]!, nodes: share(nodes, index), vms: share(vms, index) },
+      pools,
+      siteIndex,
+    );
     for (const [i, host] of pod.hosts.entries()) host.left = Math.floor((pod.vms + pod.hosts.length - 1 - i) / pod.hosts.length);
     return { pod, networks: addNetworks(load, pod, ranges, subnets), siteIndex };
   });
@@ -88,10 +105,16 @@ function addOwners(load: Loader, random: Prng, vms: number): Owners {
   const projects: { id: number; customer: number }[] = [];
   for (let i = 1; i <= customers; i++) {
     const customer = load.add('customer', { name: `customer-${i}`, title: `Customer ${i}`, email: `it@customer-${i}.example.com` });
-    for (let j = 0; j < 1 + random.int(3); j++) projects.push({ id: load.add('project', { customer_id: customer, name: ['web', 'shop', 'lab'][j]! }), customer });
+    for (let j = 0; j < 1 + random.int(3); j++)
+      projects.push({ id: load.add('project', { customer_id: customer, name: ['web', 'shop', 'lab'][j]! }), customer });
   }
-  const image = (name: string, type: string): number => load.add('image', { name, url: `https://images.example.com/${name}.${type}`, type, size: 2 * GiB, checksum: `sha256:${random.bytes(32).toString('hex')}` });
-  return { projects, images: ['debian-12', 'debian-13', 'ubuntu-24.04', 'alma-10'].map((name) => image(name, 'qcow2')), containerImage: image('debian-13-container', 'raw') };
+  const image = (name: string, type: string): number =>
+    load.add('image', { name, url: `https://images.example.com/${name}.${type}`, type, size: 2 * GiB, checksum: `sha256:${random.bytes(32).toString('hex')}` });
+  return {
+    projects,
+    images: ['debian-12', 'debian-13', 'ubuntu-24.04', 'alma-10'].map((name) => image(name, 'qcow2')),
+    containerImage: image('debian-13-container', 'raw'),
+  };
 }
 
 /** A VLAN for all, with room for a quarter more than there is, and a VXLAN among themselves. */

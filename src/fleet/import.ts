@@ -1,12 +1,13 @@
+import { sql } from 'kysely';
 import type { Model } from '../db/catalog.ts';
+import { isRetryable, toProblem } from '../db/errors.ts';
 import { insertRow, transaction, type Store, type Tx } from '../db/write.ts';
 import { Problem, pointer, type Fault } from '../kernel/problem.ts';
-import { isRetryable, toProblem } from '../db/errors.ts';
-import { sql } from 'kysely';
+import { fillPool } from '../modules/network/allocate.ts';
 import { newIds, reserveIds } from './bulk.ts';
 import { changeRows } from './change-rows.ts';
 import { fleetRows, invalidFile, parseFleet } from './fleet-file.ts';
-import { dropMade, insertRows, settle, type Deferred } from './insert-rows.ts';
+import { dropMade, insertRows, type Deferred } from './insert-rows.ts';
 import { Keys } from './keys.ts';
 import { planRows, type Planned } from './plan.ts';
 
@@ -66,7 +67,7 @@ class Import {
       await this.#write(model, plan.rows.get(model)!);
       if (this.#faults.length > 0) throw invalidFile(this.#faults);
     }
-    await this.#guard(this.#deferred.capacities.map(({ row }) => row), () => settle(this.#tx, this.#deferred));
+    await this.#settle();
     await this.#checkWhole(plan.rows.get(catalog.byNoun('vm'))!);
     if (this.#faults.length > 0) throw invalidFile(this.#faults);
     await this.#rebuild();
@@ -76,7 +77,12 @@ class Import {
   async #write(model: Model, rows: readonly Planned[]): Promise<void> {
     const fresh = rows.filter((row) => !row.existing && !row.placed);
     const ids = fresh.flatMap((row) => (row.target.id === undefined ? [] : [row.target.id]));
-    if (ids.length > 0) await reserveIds(this.#tx.db, model.table, ids.reduce((a, b) => Math.max(a, b)));
+    if (ids.length > 0)
+      await reserveIds(
+        this.#tx.db,
+        model.table,
+        ids.reduce((a, b) => Math.max(a, b)),
+      );
     /* In the order of the file, whatever the order of insertion: an export is in the order of ids. */
     const without = fresh.filter((row) => row.target.id === undefined);
     for (const [i, id] of (await newIds(this.#tx.db, model.table, without.length)).entries()) without[i]!.target.id = id;
@@ -91,7 +97,7 @@ class Import {
     }
     if (fresh.length >= CHUNK) await sql`analyze ${sql.id(model.table)}`.execute(this.#tx.db);
     const placed = rows.filter((row) => row.placed);
-    if (placed.length > 0) await settle(this.#tx, this.#deferred);
+    if (placed.length > 0) await this.#settle();
     for (const row of placed) {
       await this.#guard([row], async () => {
         row.target.id = (await insertRow(this.#tx, model, row.input)).id;
@@ -100,15 +106,18 @@ class Import {
       });
       this.#progress(1);
     }
-    await this.#inChunks(rows.filter((row) => row.existing), async (chunk) => {
-      await changeRows(this.#tx, model, chunk, async (row, change) => {
-        await this.#guard([row], async () => {
-          await change();
-          this.#count('updated', model, 1);
+    await this.#inChunks(
+      rows.filter((row) => row.existing),
+      async (chunk) => {
+        await changeRows(this.#tx, model, chunk, async (row, change) => {
+          await this.#guard([row], async () => {
+            await change();
+            this.#count('updated', model, 1);
+          });
         });
-      });
-      this.#tx.em.clear();
-    });
+        this.#tx.em.clear();
+      },
+    );
   }
 
   /** Rows that name others of their noun come after those: VLANs after what they lie on. */
@@ -116,7 +125,7 @@ class Import {
     const own = model.fields.filter((field) => field.ref === model.resource.noun).map((field) => field.name);
     if (own.length === 0 || rows.length === 0) return [[...rows]];
     const levels: Planned[][] = [];
-    for (let rest = [...rows]; rest.length > 0; ) {
+    for (let rest = [...rows]; rest.length > 0;) {
       const waiting = new Set(rest.map((row) => row.target));
       const ready = rest.filter((row) => !own.some((name) => waiting.has(row.values[name] as Planned['target'])));
       if (ready.length === 0) {
@@ -162,13 +171,31 @@ class Import {
     }
   }
 
+  /** Does what was put off: before a machine is placed, which asks for it, and at the end. */
+  async #settle(): Promise<void> {
+    const { db } = this.#tx;
+    for (const { row, pool, capacity } of this.#deferred.capacities.splice(0)) {
+      await this.#guard([row], async () => {
+        await sql`update storage_pool set capacity = ${capacity} where id = ${pool}`.execute(db);
+      });
+    }
+    for (const subnet of this.#deferred.subnets.splice(0)) await fillPool(this.#tx, subnet);
+  }
+
   /** The verbs see to it that a virtual machine has a disk and a card; lists could leave them out. */
   async #checkWhole(vms: readonly Planned[]): Promise<void> {
     const listed = new Map(vms.filter((row) => !row.existing && !row.placed).map((row) => [row.target.id!, row]));
     if (listed.size === 0) return;
-    const { rows } = await sql<{ id: string; disks: boolean; cards: boolean }>`select * from (select v.id, exists (select from volume o where o.vm_id = v.id) as disks,
-      exists (select from vm_interface i where i.vm_id = v.id) as cards from unnest(${[...listed.keys()]}::bigint[]) as v (id)) x where not (disks and cards)`.execute(this.#tx.db);
-    for (const { id, disks } of rows) this.#faults.push({ pointer: pointer(listed.get(Number(id))!.at), message: disks ? 'needs at least one interface' : 'needs at least one volume' });
+    const { rows } = await sql<{
+      id: string;
+      disks: boolean;
+      cards: boolean;
+    }>`select * from (select v.id, exists (select from volume o where o.vm_id = v.id) as disks,
+      exists (select from vm_interface i where i.vm_id = v.id) as cards from unnest(${[...listed.keys()]}::bigint[]) as v (id)) x where not (disks and cards)`.execute(
+      this.#tx.db,
+    );
+    for (const { id, disks } of rows)
+      this.#faults.push({ pointer: pointer(listed.get(Number(id))!.at), message: disks ? 'needs at least one interface' : 'needs at least one volume' });
   }
 
   async #rebuild(): Promise<void> {

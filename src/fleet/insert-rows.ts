@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import type { Model } from '../db/catalog.ts';
 import { touch, type Tx, type Values } from '../db/write.ts';
-import { fillPool } from '../modules/network/allocate.ts';
 import { columnType, insertRecords } from './bulk.ts';
 import type { Target } from './keys.ts';
 import type { Planned } from './plan.ts';
@@ -41,10 +40,15 @@ export async function insertRows(tx: Tx, model: Model, rows: readonly Planned[],
   }
   const types = new Map(model.fields.filter((field) => field.column !== undefined).map((field) => [field.column!, columnType(model, field.name)]));
   types.set('id', 'bigint');
-  for (const group of groups.values()) await insertRecords(tx.db, model.table, Object.fromEntries(Object.keys(group[0]!).map((name) => [name, types.get(name)!])), group);
+  for (const group of groups.values())
+    await insertRecords(tx.db, model.table, Object.fromEntries(Object.keys(group[0]!).map((name) => [name, types.get(name)!])), group);
   await insertLists(tx, model, rows);
   if (hooks.created && noun !== 'subnet') for (const [i, row] of rows.entries()) await hooks.created(tx, row.target.id!, given[i]!);
-  await touch(tx, model, rows.map((row) => row.target.id!));
+  await touch(
+    tx,
+    model,
+    rows.map((row) => row.target.id!),
+  );
   deferred.capacities.push(...later.capacities);
   deferred.subnets.push(...later.subnets);
 }
@@ -55,7 +59,9 @@ async function insertLists(tx: Tx, model: Model, rows: readonly Planned[]): Prom
     if (!field.list) continue;
     const { pivotTable, joinColumns, inverseJoinColumns } = field.list;
     const [own, other] = [joinColumns[0]!, inverseJoinColumns[0]!];
-    const records = rows.flatMap((row) => [...new Set((row.values[field.name] as string[] | undefined) ?? [])].map((name) => ({ [own]: row.target.id!, [other]: name })));
+    const records = rows.flatMap((row) =>
+      [...new Set((row.values[field.name] as string[] | undefined) ?? [])].map((name) => ({ [own]: row.target.id!, [other]: name })),
+    );
     await insertRecords(tx.db, pivotTable, { [own]: 'bigint', [other]: 'text' }, records);
   }
 }
@@ -78,18 +84,12 @@ export async function dropMade(tx: Tx, model: Model, rows: readonly Planned[]): 
   if (model.resource.noun === 'ceph_key') {
     const clusters = rows.map((row) => (row.values['ceph_cluster'] as Target).id!);
     const entities = rows.map((row) => row.values['entity'] as string);
-    await sql`delete from ceph_key k using unnest(${clusters}::bigint[], ${entities}::text[]) as x (cluster, entity) where k.ceph_cluster_id = x.cluster and k.entity = x.entity`.execute(tx.db);
+    await sql`delete from ceph_key k using unnest(${clusters}::bigint[], ${entities}::text[]) as x (cluster, entity) where k.ceph_cluster_id = x.cluster and k.entity = x.entity`.execute(
+      tx.db,
+    );
   }
   if (model.resource.noun === 'address') {
     const addresses = rows.map((row) => row.values['address'] as string);
     await sql`delete from address a where a.address = any(${addresses}::inet[]) and a.vm_interface_id is null`.execute(tx.db);
   }
-}
-
-/** Does what was put off. */
-export async function settle(tx: Tx, deferred: Deferred): Promise<void> {
-  for (const { pool, capacity } of deferred.capacities) await sql`update storage_pool set capacity = ${capacity} where id = ${pool}`.execute(tx.db);
-  for (const subnet of deferred.subnets) await fillPool(tx, subnet);
-  deferred.capacities.length = 0;
-  deferred.subnets.length = 0;
 }

@@ -45,7 +45,11 @@ export class Keys {
     this.#byId.set(noun, new Map());
     this.#byOther.set(noun, new Map());
     const others = identitiesOf(model).map((names) => sql`json_build_array(${sql.join(names.map((name) => fieldSql(this.#catalog, model.field.get(name)!)))})`);
-    const { rows } = await sql<{ id: string; key: string; others: unknown[][] }>`select ${sql.id('t')}.${sql.id(model.pk)} as id, ${keySql(this.#catalog, model, 't')} as key,
+    const { rows } = await sql<{
+      id: string;
+      key: string;
+      others: unknown[][];
+    }>`select ${sql.id('t')}.${sql.id(model.pk)} as id, ${keySql(this.#catalog, model, 't')} as key,
       json_build_array(${sql.join(others)}) as others from ${sql.id(model.table)} as t`.execute(db);
     for (const row of rows) {
       const target: Target = { id: Number(row.id), key: row.key };

@@ -4,8 +4,32 @@ import { columnType, insertRecords, reserveIds } from './bulk.ts';
 
 /** Tables in the order in which rows can be inserted. */
 const tables = [
-  'site', 'customer', 'project', 'ceph_cluster', 'ceph_pool', 'ceph_key', 'node', 'document', 'node_interface', 'node_address', 'hypervisor', 'hypervisor_method',
-  'ceph_mon_node', 'ceph_osd_node', 'ceph_osd', 'network', 'subnet', 'storage_pool', 'pool_attachment', 'image', 'vm', 'vm_interface', 'network_membership', 'address', 'volume', 'snapshot',
+  'site',
+  'customer',
+  'project',
+  'ceph_cluster',
+  'ceph_pool',
+  'ceph_key',
+  'node',
+  'document',
+  'node_interface',
+  'node_address',
+  'hypervisor',
+  'hypervisor_method',
+  'ceph_mon_node',
+  'ceph_osd_node',
+  'ceph_osd',
+  'network',
+  'subnet',
+  'storage_pool',
+  'pool_attachment',
+  'image',
+  'vm',
+  'vm_interface',
+  'network_membership',
+  'address',
+  'volume',
+  'snapshot',
 ] as const;
 export type Table = (typeof tables)[number];
 
@@ -30,7 +54,9 @@ export class Loader {
     for (const table of tables) {
       this.#held.set(table, []);
       const model = tx.store.catalog.models.find((one) => one.table === table);
-      const columns = model ? model.fields.filter((field) => field.column !== undefined).map((field): [string, string] => [field.column!, columnType(model, field.name)]) : [];
+      const columns = model
+        ? model.fields.filter((field) => field.column !== undefined).map((field): [string, string] => [field.column!, columnType(model, field.name)])
+        : [];
       this.#types.set(table, { id: 'bigint', node_id: 'bigint', hypervisor_id: 'bigint', virt_method: 'text', ...Object.fromEntries(columns) });
     }
   }

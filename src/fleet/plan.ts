@@ -54,7 +54,8 @@ class Planner {
     this.#catalog = catalog;
     this.#file = file;
     this.#keys = keys;
-    const named = (noun: string, field: string): Set<string> => new Set((file.get(catalog.byNoun(noun)) ?? []).map((row) => String(row.input[field]).toLowerCase()));
+    const named = (noun: string, field: string): Set<string> =>
+      new Set((file.get(catalog.byNoun(noun)) ?? []).map((row) => String(row.input[field]).toLowerCase()));
     this.#vmsWith = { disks: named('volume', 'vm'), cards: named('vm_interface', 'vm') };
     this.#nodesWithRole = new Set(['hypervisor', 'ceph_mon_node', 'ceph_osd_node'].flatMap((noun) => [...named(noun, 'node')]));
   }
@@ -131,7 +132,12 @@ class Planner {
     const target: Target = { id: taken ? undefined : id, key };
     /* Known even where it is refused, so that rows that name it are not told of as well. */
     this.#keys.add(model, target, input);
-    if (taken) return this.#fault(row, 'id', `belongs to another ${model.resource.title.toLowerCase()}, '${taken.key}'; import into an empty database, or leave the ids out`);
+    if (taken)
+      return this.#fault(
+        row,
+        'id',
+        `belongs to another ${model.resource.title.toLowerCase()}, '${taken.key}'; import into an empty database, or leave the ids out`,
+      );
     return target;
   }
 
@@ -145,11 +151,14 @@ class Planner {
   #checkKept(model: Model, row: FileRow, target: Target, existing: boolean, listed: boolean): boolean {
     const before = this.faults.length;
     const { input, kept } = row;
-    if (existing && kept['id'] !== undefined && kept['id'] !== target.id) this.#fault(row, 'id', `is ${target.id ?? 'another'} here and cannot be changed; leave the ids out`);
+    if (existing && kept['id'] !== undefined && kept['id'] !== target.id)
+      this.#fault(row, 'id', `is ${target.id ?? 'another'} here and cannot be changed; leave the ids out`);
     if (model.resource.noun === 'vm' && !existing) {
-      if (!listed && kept['id'] !== undefined) this.#fault(row, 'id', 'is for a virtual machine whose disks are listed under volumes and whose cards under vm_interfaces');
+      if (!listed && kept['id'] !== undefined)
+        this.#fault(row, 'id', 'is for a virtual machine whose disks are listed under volumes and whose cards under vm_interfaces');
       if (listed && input['hypervisor'] == null) this.#fault(row, 'hypervisor', 'is needed where the disks and cards are listed by themselves');
-      for (const name of Object.keys(vmExtras)) if (listed && input[name] !== undefined) this.#fault(row, name, 'cannot be given where the disks and cards are listed by themselves');
+      for (const name of Object.keys(vmExtras))
+        if (listed && input[name] !== undefined) this.#fault(row, name, 'cannot be given where the disks and cards are listed by themselves');
     }
     return this.faults.length === before;
   }
@@ -162,7 +171,9 @@ class Planner {
       if (!Object.hasOwn(row.input, name)) continue;
       const parsed = (schema as z.ZodType).safeParse(row.input[name]);
       if (parsed.success) nested[name] = parsed.data;
-      else for (const issue of parsed.error.issues) this.faults.push({ pointer: pointer([...row.at, name, ...issue.path]), message: issue.message.replace(/^Invalid input: /, '') });
+      else
+        for (const issue of parsed.error.issues)
+          this.faults.push({ pointer: pointer([...row.at, name, ...issue.path]), message: issue.message.replace(/^Invalid input: /, '') });
       delete row.input[name];
     }
     return nested;
@@ -190,13 +201,16 @@ class Planner {
       const model = this.#catalog.byNoun(noun);
       this.#file.get(model)!.push({ model, at: [...row.at, ...at], input, kept: {} });
     };
-    for (const [number, disk] of ((nested['volumes'] as Values[] | undefined) ?? []).entries()) add('volume', ['volumes', number], { ...disk, vm: vm.key, number });
+    for (const [number, disk] of ((nested['volumes'] as Values[] | undefined) ?? []).entries())
+      add('volume', ['volumes', number], { ...disk, vm: vm.key, number });
     for (const [number, card] of ((nested['interfaces'] as Values[] | undefined) ?? []).entries()) {
       const at = ['interfaces', number];
       const name = `${vm.id ?? ''}-${number}`;
       add('vm_interface', at, { vm: vm.key, number, ...(card['mac'] === undefined ? {} : { mac: card['mac'] }) });
-      for (const [i, one] of ((card['networks'] as Values[] | undefined) ?? []).entries()) add('network_membership', [...at, 'networks', i], { vm_interface: name, ...one });
-      for (const [i, address] of ((card['addresses'] as string[] | undefined) ?? []).entries()) add('address', [...at, 'addresses', i], { address, vm_interface: name });
+      for (const [i, one] of ((card['networks'] as Values[] | undefined) ?? []).entries())
+        add('network_membership', [...at, 'networks', i], { vm_interface: name, ...one });
+      for (const [i, address] of ((card['addresses'] as string[] | undefined) ?? []).entries())
+        add('address', [...at, 'addresses', i], { address, vm_interface: name });
     }
   }
 

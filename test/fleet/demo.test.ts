@@ -36,7 +36,9 @@ test('the small fleet loads, and every virtual machine is whole', async () => {
     created: { sites: 1, nodes: 1, hypervisors: 1, node_interfaces: 1, networks: 1, subnets: 1, storage_pools: 1, pool_attachments: 1, vms: 1 },
     updated: {},
   });
-  const { rows } = await other.pool.query<Record<string, string>>(`select (select count(*) from volume) as volumes, (select min(address)::text from address where vm_interface_id is not null) as address`);
+  const { rows } = await other.pool.query<Record<string, string>>(
+    `select (select count(*) from volume) as volumes, (select min(address)::text from address where vm_interface_id is not null) as address`,
+  );
   expect(rows[0]).toEqual({ volumes: '1', address: '192.0.2.2/32' });
   expect(await importFleet(other, fleetFile('small'))).toEqual({ created: {}, updated: {} });
 });

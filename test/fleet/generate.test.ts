@@ -20,24 +20,40 @@ test('a generated fleet has what was asked for, and tells of its progress', asyn
   await generateFleet(corral, size, (done, total) => progress.push([done, total]));
   expect(progress.at(-1)).toEqual([174, 174]);
   expect(progress.map(([done]) => done)).toEqual(progress.map(([done]) => done).sort((a, b) => a - b));
-  expect(await one(`select (select count(*)::int from node) as nodes, (select count(*)::int from vm) as vms, (select count(*)::int from document where hash <> '') as documents,
-    (select count(*)::int from ceph_mon_node) as mons, (select count(*)::int from hypervisor) as hypervisors`)).toEqual({ nodes: 24, vms: 150, documents: 24, mons: 3, hypervisors: 19 });
+  expect(
+    await one(`select (select count(*)::int from node) as nodes, (select count(*)::int from vm) as vms, (select count(*)::int from document where hash <> '') as documents,
+    (select count(*)::int from ceph_mon_node) as mons, (select count(*)::int from hypervisor) as hypervisors`),
+  ).toEqual({ nodes: 24, vms: 150, documents: 24, mons: 3, hypervisors: 19 });
 });
 
 test('the counters are the sums of what is there', async () => {
-  expect(await one(`select count(*)::int as wrong from hypervisor h,
-    lateral (select coalesce(sum(v.cores), 0) as cores, coalesce(sum(v.ram), 0) as ram from vm v where v.hypervisor_id = h.id) x where (allocated_cores, allocated_ram) <> (x.cores, x.ram)`)).toEqual({ wrong: 0 });
-  expect(await one(`select count(*)::int as wrong from pool_attachment a join storage_pool s on s.id = a.storage_pool_id where a.allocated <>
-    case when s.shared then 0 else (select coalesce(sum(size), 0) from volume o where o.storage_pool_id = a.storage_pool_id and o.hypervisor_id = a.hypervisor_id) end`)).toEqual({ wrong: 0 });
-  expect(await one(`select count(*)::int as wrong from storage_pool s where shared and (capacity is null or allocated <> (select coalesce(sum(size), 0) from volume o where o.storage_pool_id = s.id))`)).toEqual({ wrong: 0 });
+  expect(
+    await one(`select count(*)::int as wrong from hypervisor h,
+    lateral (select coalesce(sum(v.cores), 0) as cores, coalesce(sum(v.ram), 0) as ram from vm v where v.hypervisor_id = h.id) x where (allocated_cores, allocated_ram) <> (x.cores, x.ram)`),
+  ).toEqual({ wrong: 0 });
+  expect(
+    await one(`select count(*)::int as wrong from pool_attachment a join storage_pool s on s.id = a.storage_pool_id where a.allocated <>
+    case when s.shared then 0 else (select coalesce(sum(size), 0) from volume o where o.storage_pool_id = a.storage_pool_id and o.hypervisor_id = a.hypervisor_id) end`),
+  ).toEqual({ wrong: 0 });
+  expect(
+    await one(
+      `select count(*)::int as wrong from storage_pool s where shared and (capacity is null or allocated <> (select coalesce(sum(size), 0) from volume o where o.storage_pool_id = s.id))`,
+    ),
+  ).toEqual({ wrong: 0 });
 });
 
 test('every virtual machine has disks, cards and addresses, and no address is given twice', async () => {
-  expect(await one(`select count(*)::int as wrong from vm v where not exists (select from volume o where o.vm_id = v.id) or not exists (
-    select from vm_interface i join address a on a.vm_interface_id = i.id where i.vm_id = v.id and i.number = 0 and family(a.address) = 4)`)).toEqual({ wrong: 0 });
-  expect(await one('select count(*)::int as n, count(distinct address)::int as different from address')).toSatisfy((row: { n: number; different: number }) => row.n > 400 && row.n === row.different);
-  expect(await one(`select count(*)::int as wrong from address a join vm_interface i on i.id = a.vm_interface_id join subnet s on s.id = a.subnet_id
-    where not exists (select from network_membership m where m.vm_interface_id = i.id and m.network_id = s.network_id)`)).toEqual({ wrong: 0 });
+  expect(
+    await one(`select count(*)::int as wrong from vm v where not exists (select from volume o where o.vm_id = v.id) or not exists (
+    select from vm_interface i join address a on a.vm_interface_id = i.id where i.vm_id = v.id and i.number = 0 and family(a.address) = 4)`),
+  ).toEqual({ wrong: 0 });
+  expect(await one('select count(*)::int as n, count(distinct address)::int as different from address')).toSatisfy(
+    (row: { n: number; different: number }) => row.n > 400 && row.n === row.different,
+  );
+  expect(
+    await one(`select count(*)::int as wrong from address a join vm_interface i on i.id = a.vm_interface_id join subnet s on s.id = a.subnet_id
+    where not exists (select from network_membership m where m.vm_interface_id = i.id and m.network_id = s.network_id)`),
+  ).toEqual({ wrong: 0 });
 });
 
 test('its hosts can build everything', async () => {
@@ -48,7 +64,9 @@ test('its hosts can build everything', async () => {
 });
 
 test('new things can be made in it', async () => {
-  for (let i = 0; i < 3; i++) await corral.make('vm', { cores: 1, ram: 1_073_741_824, method: 'KVM' });
+  const made = [];
+  for (let i = 0; i < 3; i++) made.push(await corral.make('vm', { cores: 1, ram: 1_073_741_824, method: 'KVM' }));
+  expect(made.map((vm) => vm['id'])).toEqual([151, 152, 153]);
 });
 
 test('the same seed gives the same fleet, another seed another; and it goes through a file unchanged', async () => {
@@ -68,10 +86,18 @@ test('the same seed gives the same fleet, another seed another; and it goes thro
 });
 
 test('the smallest and odd sizes work', async () => {
-  for (const odd of [{ nodes: 1, vms: 0, seed: 0 }, { nodes: 1, vms: 40, seed: 3 }, { nodes: 8, vms: 1, seed: 4 }, { nodes: 260, vms: 300, seed: 5 }]) {
+  for (const odd of [
+    { nodes: 1, vms: 0, seed: 0 },
+    { nodes: 1, vms: 40, seed: 3 },
+    { nodes: 8, vms: 1, seed: 4 },
+    { nodes: 260, vms: 300, seed: 5 },
+  ]) {
     const small = await testCorral();
     await generateFleet(small, odd);
-    expect((await small.pool.query('select count(*)::int as nodes, (select count(*)::int from vm) as vms from node')).rows[0]).toEqual({ nodes: odd.nodes, vms: odd.vms });
+    expect((await small.pool.query('select count(*)::int as nodes, (select count(*)::int from vm) as vms from node')).rows[0]).toEqual({
+      nodes: odd.nodes,
+      vms: odd.vms,
+    });
   }
 });
 

@@ -9,7 +9,12 @@ const small = fleetFile('small');
 
 /** The faults with which a file is refused, and proof that nothing of it was written. */
 async function refused(text: string): Promise<string[]> {
-  const count = async (): Promise<unknown> => (await corral.pool.query('select (select count(*) from site) as sites, (select count(*) from node) as nodes, (select count(*) from vm) as vms, (select count(*) from address) as addresses')).rows[0];
+  const count = async (): Promise<unknown> =>
+    (
+      await corral.pool.query(
+        'select (select count(*) from site) as sites, (select count(*) from node) as nodes, (select count(*) from vm) as vms, (select count(*) from address) as addresses',
+      )
+    ).rows[0];
   const before = await count();
   const error = await importFleet(corral, text).then(
     () => undefined,
@@ -68,16 +73,26 @@ vms: [{cores: 1, ram: 1000, method: KVM}, {cores: 1, ram: 1073741824, method: Xe
 
 test('what only the database can tell is told with its place too, several at once', async () => {
   const file = (subnets: string): string => `networks: [{name: n1}, {name: n2}]\nsubnets: [${subnets}]`;
-  expect(await refused(file('{cidr: 10.0.0.0/24, network: n1}, {cidr: 10.0.0.128/25, network: n2}, {cidr: 10.0.1.0/24, network: n1, gateway: 10.0.2.1}'))).toEqual([
-    '/subnets/1/cidr overlaps a subnet that is there',
-    '/subnets/2/gateway must be an address inside the range',
-  ]);
+  expect(
+    await refused(file('{cidr: 10.0.0.0/24, network: n1}, {cidr: 10.0.0.128/25, network: n2}, {cidr: 10.0.1.0/24, network: n1, gateway: 10.0.2.1}')),
+  ).toEqual(['/subnets/1/cidr overlaps a subnet that is there', '/subnets/2/gateway must be an address inside the range']);
   expect(await refused('networks: [{name: n1, kind: vlan}]')).toEqual(['/networks/0/vlan_tag a network of kind vlan needs a vlan_tag; other kinds have none']);
 });
 
 test('a virtual machine that fits nowhere, or asks for an address that is taken, stops the whole file', async () => {
   expect((await refused(`${small}  - {name: second, cores: 1000, ram: 1073741824, method: KVM}\n`))[0]).toMatch(/^\/vms\/1 None of 1 hypervisors can take it/);
-  expect(await refused(`${small}  - {name: second, cores: 1, ram: 1073741824, method: KVM, interfaces: [{addresses: [192.0.2.2]}]}\n`)).toEqual(['/vms/1/interfaces/0/addresses/0 192.0.2.2 belongs to another interface']);
+  expect(await refused(`${small}  - {name: second, cores: 1, ram: 1073741824, method: KVM, interfaces: [{addresses: [192.0.2.2]}]}\n`)).toEqual([
+    '/vms/1/interfaces/0/addresses/0 192.0.2.2 belongs to another interface',
+  ]);
+});
+
+test('a shared pool that is smaller than its volumes is refused at its place', async () => {
+  const pool = (capacity: number): string =>
+    `storage_pools: [{name: nas, kind: nfs, source: "nas1.example.com:/a", target: /srv, capacity: ${capacity}}]\nvolumes: [{name: a, storage_pool: nas, size: 1024, type: raw}, {name: b, storage_pool: nas, size: 1024, type: raw}]`;
+  expect(await refused(pool(2047))).toEqual([expect.stringMatching(/^\/storage_pools\/0\//)]);
+  const other = await testCorral();
+  await importFleet(other, pool(2048));
+  expect((await other.pool.query('select allocated::int as n from storage_pool')).rows[0]).toEqual({ n: 2048 });
 });
 
 test('half a file is refused or is less, and never more than one transaction', async () => {
@@ -88,7 +103,8 @@ test('half a file is refused or is less, and never more than one transaction', a
 test('interfaces may come in any order, and may not go round in circles', async () => {
   const other = await testCorral();
   const base = `sites: [{name: s}]\nnodes: [{fqdn: h.example.com, site: s, roles: {hypervisor: {methods: [KVM], cores: 1, ram: 1073741824}}}]\n`;
-  const row = (name: string, parent: string, tag: number): string => `{node: h.example.com, name: ${name}, kind: vlan, vlan_tag: ${tag}, parent: "h.example.com:${parent}"}`;
+  const row = (name: string, parent: string, tag: number): string =>
+    `{node: h.example.com, name: ${name}, kind: vlan, vlan_tag: ${tag}, parent: "h.example.com:${parent}"}`;
   await importFleet(other, `${base}node_interfaces: [${row('v2', 'v1', 2)}, ${row('v1', 'eno1', 1)}, {node: h.example.com, name: eno1}]`);
   expect((await other.pool.query('select count(*)::int as n from node_interface where parent_id is not null')).rows[0]).toEqual({ n: 2 });
   expect((await refused(`${base}node_interfaces: [${row('v2', 'v1', 2)}, ${row('v1', 'v2', 1)}]`))[0]).toContain('refers to itself');
@@ -97,10 +113,17 @@ test('interfaces may come in any order, and may not go round in circles', async 
 test('rows of things that are there need only what changes; disks and cards are found by their numbers', async () => {
   const other = await testCorral();
   await importFleet(other, `${small}  - {name: second, cores: 1, ram: 1073741824, method: KVM, volumes: [{size: 1073741824}, {size: 2147483648}]}\n`);
-  expect(await importFleet(other, 'nodes: [{fqdn: hv1.example.com, location: here}]\nvms: [{name: second, cores: 2, cores_max: 2, volumes: [{size: 1073741824}, {size: 4294967296}]}]')).toEqual({ created: {}, updated: { nodes: 1, vms: 1, volumes: 1 } });
+  expect(
+    await importFleet(
+      other,
+      'nodes: [{fqdn: hv1.example.com, location: here}]\nvms: [{name: second, cores: 2, cores_max: 2, volumes: [{size: 1073741824}, {size: 4294967296}]}]',
+    ),
+  ).toEqual({ created: {}, updated: { nodes: 1, vms: 1, volumes: 1 } });
   expect((await other.pool.query('select allocated_cores as cores from hypervisor')).rows[0]).toEqual({ cores: 3 });
   await expect(importFleet(other, 'vms: [{name: second, method: QEMU}]')).rejects.toMatchObject({ faults: [{ pointer: '/vms/0/method' }] });
-  await expect(importFleet(other, 'vms: [{name: third, cores: 1}]')).rejects.toMatchObject({ faults: [{ pointer: '/vms/0/method' }, { pointer: '/vms/0/ram' }] });
+  await expect(importFleet(other, 'vms: [{name: third, cores: 1}]')).rejects.toMatchObject({
+    faults: [{ pointer: '/vms/0/method' }, { pointer: '/vms/0/ram' }],
+  });
 });
 
 test('an unnamed virtual machine is made once for each time that the file has it', async () => {
@@ -115,7 +138,8 @@ test('ids of another fleet are refused where they are taken', async () => {
   const other = await testCorral();
   await importFleet(other, small);
   const vm = '{id: 1, uuid: 11111111-1111-4111-8111-111111111111, name: x, cores: 1, ram: 1073741824, method: KVM, hypervisor: hv1.example.com}';
-  const lists = 'vm_interfaces: [{vm: 11111111-1111-4111-8111-111111111111, number: 0}]\nvolumes: [{name: x, vm: 11111111-1111-4111-8111-111111111111, storage_pool: local, hypervisor: hv1.example.com, size: 512, type: raw}]';
+  const lists =
+    'vm_interfaces: [{vm: 11111111-1111-4111-8111-111111111111, number: 0}]\nvolumes: [{name: x, vm: 11111111-1111-4111-8111-111111111111, storage_pool: local, hypervisor: hv1.example.com, size: 512, type: raw}]';
   await expect(importFleet(other, `vms: [${vm}]\n${lists}`)).rejects.toMatchObject({ faults: [{ pointer: '/vms/0/id' }] });
   expect((await importFleet(other, `vms: [${vm.replace('id: 1,', 'id: 77,')}]\n${lists}`)).created).toEqual({ vms: 1, vm_interfaces: 1, volumes: 1 });
   expect((await other.pool.query('select name from vm_interface where vm_id = 77')).rows).toEqual([{ name: '77-0' }]);

@@ -19,7 +19,8 @@ async function hashes(of: Corral): Promise<unknown[]> {
 
 async function totals(of: Corral): Promise<unknown> {
   return (
-    await of.pool.query(`select (select json_agg(x order by fqdn) from (select n.fqdn, h.allocated_cores, h.allocated_ram from hypervisor h join node n on n.id = h.node_id) x) as hosts,
+    await of.pool
+      .query(`select (select json_agg(x order by fqdn) from (select n.fqdn, h.allocated_cores, h.allocated_ram from hypervisor h join node n on n.id = h.node_id) x) as hosts,
       (select json_agg(x) from (select a.allocated from pool_attachment a order by a.id) x) as attachments, (select json_agg(x) from (select name, allocated, capacity from storage_pool order by name) x) as pools,
       (select json_agg(x) from (select subnet_id, count(*), count(vm_interface_id) from address group by 1 order by 1) x) as addresses`)
   ).rows[0];
@@ -56,7 +57,11 @@ test('without secrets new ones are made, and all else is the same', async () => 
 test('what was changed in the source since is brought over by importing again, row by row', async () => {
   const other = await testCorral();
   await importFleet(other, await exported(corral));
-  await corral.request('/api/v1/nodes/mon1.fra1.example.com', { method: 'PATCH', headers: { 'content-type': 'application/json' }, body: '{"location":"moved","roles":{"ceph_mon":{"port":6790}}}' });
+  await corral.request('/api/v1/nodes/mon1.fra1.example.com', {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json' },
+    body: '{"location":"moved","roles":{"ceph_mon":{"port":6790}}}',
+  });
   await corral.request('/api/v1/vms/2', { method: 'PATCH', headers: { 'content-type': 'application/json' }, body: '{"cores":1,"metadata":{"tier":"new"}}' });
   expect(await importFleet(other, await exported(corral))).toEqual({ created: {}, updated: { nodes: 1, ceph_mon_nodes: 1, vms: 1 } });
   expect(await hashes(other)).toEqual(await hashes(corral));
