@@ -101,7 +101,7 @@ async function list(services: Services, context: Ctx, model: Model): Promise<Res
   const format = formatOf(context);
   const url = new URL(context.req.url);
   /* A form without script sends its empty inputs too. */
-  if (format === 'html') for (const [name, value] of [...url.searchParams]) if (value === '') url.searchParams.delete(name, value);
+  if (format === 'html') for (const name of new Set(url.searchParams.keys())) url.searchParams.delete(name, '');
   const query = parseListQuery(services.catalog, model, url.searchParams);
   const page = await listRows(services.db(), services.catalog, model, format === 'html' ? { ...query, total: true, include: [...query.include, ...labelled(services, model, query)] } : query);
   const headers: Record<string, string> = {};
@@ -113,10 +113,10 @@ async function list(services: Services, context: Ctx, model: Model): Promise<Res
   return answer(context, format, data, () => services.pages.list(pageContext(services, context), { model, page }), { headers });
 }
 
-/** References that people know by a label: included, so that a list shows it. Not those sorted by: their keys make the cursor. */
+/** References that people know by a label: included, so that a list shows it. */
 function labelled(services: Services, model: Model, query: ListQuery): string[] {
   const names = model.fields.filter((field) => field.ref !== undefined && services.catalog.byNoun(field.ref).resource.label !== undefined).map((field) => field.name);
-  return names.filter((name) => !query.include.includes(name) && !query.sort.some((key) => key.name === name));
+  return names.filter((name) => !query.include.includes(name));
 }
 
 /** What comes with the rows that live and die with a thing: the addresses of a VM's interfaces. */

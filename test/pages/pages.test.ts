@@ -186,6 +186,17 @@ describe('a list', () => {
     expect([text(size), size.attributes['title']]).toEqual(['1.5 KiB', '1\u202f536 bytes']);
   });
 
+  test('that is sorted by a thing shows its name and pages on', async () => {
+    let path: string | undefined = '/api/v1/volumes?sort=vm&limit=1';
+    const seen: string[] = [];
+    while (path !== undefined) {
+      const { page } = await get(corral, path);
+      seen.push(...column(page, 'VM'));
+      path = all(page, (one) => one.attributes['rel'] === 'next')[0]?.attributes['href'];
+    }
+    expect(seen.toSorted()).toEqual([hostile, 'web-1', '–none'].toSorted());
+  });
+
   test('that is empty says what to do', async () => {
     expect(text((await get(corral, '/api/v1/vms?q=nothing-like-it')).page)).toContain('No virtual machine matches');
     const empty = await testCorral();
