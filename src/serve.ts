@@ -54,10 +54,16 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     active: () => active,
     stop: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const timer = setTimeout(() => server.closeAllConnections(), config.stop_timeout * 1000);
+      const deadline = Date.now() + config.stop_timeout * 1000;
+      let quiet = 0;
+      /* Connections that are kept alive, or say nothing, are no reason to wait: only requests are. */
+      const timer = setInterval(() => {
+        server.closeIdleConnections();
+        quiet = active === 0 ? quiet + 1 : 0;
+        if (quiet > 1 || Date.now() >= deadline) server.closeAllConnections();
+      }, 50);
       await closed;
-      clearTimeout(timer);
+      clearInterval(timer);
       await corral.close();
     },
   };

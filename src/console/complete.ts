@@ -44,8 +44,13 @@ function completeObject(noun: Noun, verb: string, rest: string): Completion | un
   const known =
     verb === 'list' || verb === 'count'
       ? noun.fields.flatMap((one) => one.operators.map((suffix) => one.name + suffix))
-      : Object.keys(shapeAt(noun, path)?.props ?? {});
+      : Object.keys(propsAt(noun, path));
   return [starting(known, name), name];
+}
+
+function propsAt(noun: Noun, path: readonly string[]): Readonly<Record<string, Shape>> {
+  const shape = shapeAt(noun, path);
+  return shape?.props ?? shape?.items?.props ?? {};
 }
 
 function shapeAt(noun: Noun, path: readonly string[]): Shape | undefined {
