@@ -8,7 +8,7 @@ import { allow, authenticate, COOKIE, tokenOf } from './auth/identity.ts';
 import { isRetryable, toProblem } from './db/errors.ts';
 import { envelop, nodeOf, type DocumentService } from './documents/service.load.ts';
 import { toYaml } from './documents/index.ts';
-import { answer, formatOf, problemAnswer, type Env, type Services } from './http/answer.ts';
+import { answer, formatOf, pageContext, problemAnswer, type Env, type Services } from './http/answer.ts';
 import { apiRoutes } from './http/api.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
 import { openApi } from './http/openapi.ts';
@@ -80,9 +80,10 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     allow(context.get('identity')!, 'read');
     const counts = await countRows(services);
     const { rows } = format === 'html' ? await services.pool.query<{ fqdn: string }>("select fqdn from node where state <> 'deactivated' order by id limit 1") : { rows: [] };
-    return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () => services.pages.home({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, counts, rows[0]?.fqdn));
+    return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () => services.pages.home(pageContext(services, context), counts, rows[0]?.fqdn));
   });
-  const description = (): Record<string, unknown> => openApi(services.catalog, services.version);
+  let described: Record<string, unknown> | undefined;
+  const description = (): Record<string, unknown> => (described ??= openApi(services.catalog, services.version));
   app.get('/openapi.json', (context) => {
     allow(context.get('identity')!, 'read');
     return answer(context, 'json', description(), () => '');
@@ -90,7 +91,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   app.get('/docs', (context) => {
     context.set('format', 'html');
     allow(context.get('identity')!, 'read');
-    return answer(context, 'html', null, () => services.pages.docs({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, description()));
+    return answer(context, 'html', null, () => services.pages.docs(pageContext(services, context), description()));
   });
   app.get('/documents', (context) => {
     allow(context.get('identity')!, 'read');
@@ -116,7 +117,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const { version, body, builtAt } = await documents.load(node.id, asked.name);
     const text = toYaml(envelop(asked.envelope, body, version, node.manager));
     const page = (): string =>
-      services.pages.document({ catalog: services.catalog, identity: context.get('identity'), url: new URL(url) }, { envelope: asked.envelope, node: node.fqdn, version, builtAt, text });
+      services.pages.document(pageContext(services, context), { envelope: asked.envelope, node: node.fqdn, version, builtAt, text });
     return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
   });
   app.route('/', apiRoutes(services));
@@ -146,11 +147,10 @@ function refuseForeign(site: string | undefined, origin: string | undefined, hos
 }
 
 function loginRoutes(app: Hono<Env>, services: Services): void {
-  const pageOf = (url: string) => ({ catalog: services.catalog, identity: undefined, url: new URL(url) });
   const local = (next: unknown): string => (typeof next === 'string' && /^\/(?![/\\])[\x21-\x7e]*$/.test(next) ? next : '/');
   app.get('/login', (context) => {
     context.set('format', 'html');
-    return answer(context, 'html', null, () => services.pages.login(pageOf(context.req.url), { next: local(context.req.query('next')) }));
+    return answer(context, 'html', null, () => services.pages.login(pageContext(services, context), { next: local(context.req.query('next')) }));
   });
   app.post('/login', async (context) => {
     context.set('format', 'html');
@@ -162,7 +162,7 @@ function loginRoutes(app: Hono<Env>, services: Services): void {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const problem = new Problem('bad-token', 'This token is not known here. Copy the whole of it, from corral_ on');
-      return context.body(services.pages.login(pageOf(context.req.url), { problem: problem.toDocument(), next }), 401, { 'Content-Type': media.html });
+      return context.body(services.pages.login(pageContext(services, context), { problem: problem.toDocument(), next }), 401, { 'Content-Type': media.html });
     }
     setCookie(context, COOKIE, token, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: 12 * 3600, secure: context.req.header('x-forwarded-proto') === 'https' });
     return context.redirect(next, 303);

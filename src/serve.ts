@@ -31,7 +31,7 @@ export async function serve(config: Config): Promise<Running> {
 }
 
 async function listen(config: Config, log: Logger, corral: Corral, adminToken: string | undefined): Promise<Running> {
-  const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, pages, bodyLimit: config.body_limit, version: VERSION };
+  const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, pages, bodyLimit: config.body_limit, version: VERSION, publicUrl: config.public_url };
   const server = createHttpServer({ services, documents: corral.documents, log });
   let active = 0;
   server.on('request', (_request, response) => {

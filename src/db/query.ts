@@ -261,7 +261,7 @@ function parseSort(model: Model, text: string | undefined): SortKey[] {
 
 function parseFields(model: Model, text: string | undefined): ReadonlySet<string> | undefined {
   if (text === undefined || text === '') return undefined;
-  const known = new Set([model.pk, 'version', 'created_at', 'updated_at', ...model.field.keys(), ...Object.keys(model.parts)]);
+  const known = new Set([model.pk, 'version', 'created_at', 'updated_at', ...model.fields.filter((field) => !field.writeOnly).map((field) => field.name), ...Object.keys(model.parts)]);
   const names = text.split(',');
   for (const name of names) {
     if (!known.has(name)) throw new Problem('bad-request', `'${name.slice(0, 80)}' is not a field of ${model.route}; there are: ${[...known].join(', ')}`, { extra: { parameter: 'fields' } });

@@ -124,7 +124,7 @@ export async function touch(tx: Tx, model: Model, ids: readonly number[]): Promi
 /** Checks input against a schema; every fault at once, with its place. @throws Problem invalid */
 export function check(schema: z.ZodType<Values>, input: unknown, prefix: readonly PropertyKey[] = []): Values {
   if (!isRecord(input)) throw new Problem('invalid', 'The body must be an object with the fields of the thing', { faults: [{ pointer: pointer(prefix), message: 'must be an object' }] });
-  const parsed = schema.safeParse(input);
+  const parsed = schema.safeParse(input, { reportInput: true });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.slice(0, MAX_FAULTS).flatMap((issue) => faultsOf(issue, prefix));
   throw invalid(faults);
@@ -175,7 +175,7 @@ export async function insertRow(tx: Tx, model: Model, input: unknown): Promise<{
   const values = await resolve(tx, model, parsed);
   const hooks = tx.store.hooks[model.resource.noun] ?? {};
   const id = hooks.create ? await hooks.create(tx, values) : await insert(tx, model, hooks.prepare ? await hooks.prepare(tx, values) : values);
-  for (const [part, value] of parts) if (isRecord(value)) await insertRow(tx, part, { ...value, [ownerField(part)]: id });
+  for (const { place, part, value } of parts) if (isRecord(value)) await within(tx, place, part, () => insertRow(tx, part, { ...value, [ownerField(part)]: id }));
   const once = (await hooks.created?.(tx, id, values)) ?? {};
   await touch(tx, model, [id]);
   return { id, once };
@@ -188,15 +188,35 @@ export async function insert(tx: Tx, model: Model, values: Values): Promise<numb
   return entity.id;
 }
 
-/** Takes the parts out of the input: (noun, value) with null for a part that is to go. */
-function takeParts(model: Model, input: Values): [Model, unknown][] {
-  const out: [Model, unknown][] = [];
+interface GivenPart {
+  /** JSON pointer of the part in the input. */
+  readonly place: string;
+  readonly part: Model;
+  /** Null: the part is to go. */
+  readonly value: unknown;
+}
+
+/** Takes the parts out of the input. */
+function takeParts(model: Model, input: Values): GivenPart[] {
+  const out: GivenPart[] = [];
   for (const [name, parts] of Object.entries(model.parts)) {
     const given = input[name] as Values | undefined;
     delete input[name];
-    for (const [part, value] of Object.entries(given ?? {})) if (value !== undefined) out.push([parts[part]!, value]);
+    for (const [part, value] of Object.entries(given ?? {})) if (value !== undefined) out.push({ place: pointer([name, part]), part: parts[part]!, value });
   }
   return out;
+}
+
+/** Puts the place of a part before the places of what is wrong in it. */
+async function within<T>(tx: Tx, place: string, part: Model, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const seen = toProblem(error, tx.store.catalog, part);
+    if (!(seen instanceof Problem) || seen.faults.length === 0) throw error;
+    const faults = seen.faults.map((one) => ({ pointer: place + one.pointer, message: one.message }));
+    throw new Problem(seen.code, faults.map((one) => `${one.pointer} ${one.message}`).join('; '), { faults, extra: { ...seen.extra }, cause: error });
+  }
 }
 
 /**
@@ -219,7 +239,7 @@ export async function patchRow(tx: Tx, model: Model, id: number, input: unknown,
   tx.em.assign(entity as object, stored as never);
   await tx.em.flush();
   let changed = entity['version'] !== before;
-  for (const [part, value] of parts) elsewhere = (await changePart(tx, part, id, value)) || elsewhere;
+  for (const { place, part, value } of parts) elsewhere = (await within(tx, place, part, () => changePart(tx, part, id, value))) || elsewhere;
   /* A part or a list is kept in another table; the row's version counts it all the same. */
   if (elsewhere && !changed) await sql`update ${sql.id(model.table)} set version = version + 1, updated_at = now() where id = ${id}`.execute(tx.db);
   changed ||= elsewhere;

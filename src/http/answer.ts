@@ -5,7 +5,7 @@ import { toMsgpack } from '../kernel/codec.ts';
 import { etagOf, matches } from '../kernel/etag.ts';
 import { media, negotiate, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
-import type { Pages } from '../pages/types.ts';
+import type { PageContext, Pages } from '../pages/types.ts';
 import type { Store } from '../db/write.ts';
 import type { Db } from '../db/read.ts';
 import type pg from 'pg';
@@ -20,6 +20,8 @@ export interface Services {
   readonly pages: Pages;
   readonly bodyLimit: number;
   readonly version: string;
+  /** How clients reach this API, where that is not what they asked. */
+  readonly publicUrl?: string | undefined;
 }
 
 /** Variables of a request. */
@@ -28,6 +30,13 @@ export interface Env {
 }
 
 export const offered: readonly Format[] = ['json', 'html', 'msgpack'];
+
+/** What every page is told. */
+export function pageContext(services: Services, context: Context<Env>): PageContext {
+  const url = new URL(context.req.url);
+  const seen = services.publicUrl === undefined ? url : new URL(url.pathname + url.search, services.publicUrl);
+  return { catalog: services.catalog, identity: context.get('identity'), url: seen };
+}
 
 /** The format to answer in: what the URL's ending says, else what Accept says. */
 export function formatOf(context: Context<Env>, formats: readonly Format[] = offered, suffix?: Format): Format {
@@ -65,7 +74,7 @@ export function problemAnswer(context: Context<Env>, services: Services, problem
   if (typeof allow === 'string') headers['Allow'] = allow;
   const status = problem.status as 400;
   if (format === 'html') {
-    const page = services.pages.problem({ catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) }, document);
+    const page = services.pages.problem(pageContext(services, context), document);
     return context.body(page, status, { ...headers, 'Content-Type': media.html });
   }
   if (format === 'msgpack') return context.body(toMsgpack(document), status, { ...headers, 'Content-Type': media.msgpack });

@@ -9,8 +9,8 @@ import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
 import { guardOf, type Guard } from '../kernel/etag.ts';
 import { splitSuffix, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
-import type { Option, PageContext, Related } from '../pages/types.ts';
-import { answer, formatOf, offered, type Env, type Services } from './answer.ts';
+import type { Option, Related } from '../pages/types.ts';
+import { answer, formatOf, offered, pageContext, type Env, type Services } from './answer.ts';
 import { fromForm } from './form.ts';
 
 /** Rows of a relation on the page of a thing. */
@@ -85,10 +85,6 @@ function methodsOf({ model, key }: Target): string[] {
 /** A thing whose key the database makes cannot be put under a key of the client's. */
 function hasComputedKey(model: Model): boolean {
   return model.resource.key.some((name) => model.field.get(name)!.readOnly);
-}
-
-function pageContext(services: Services, context: Ctx): PageContext {
-  return { catalog: services.catalog, identity: context.get('identity'), url: new URL(context.req.url) };
 }
 
 function index(services: Services, context: Ctx): Response {

@@ -70,7 +70,7 @@ export class Problem extends Error {
 
   toDocument(): ProblemDocument {
     return {
-      type: `/docs/problems#${this.code}`,
+      type: `/docs#${this.code}`,
       title: problems[this.code][1],
       status: this.status,
       code: this.code,

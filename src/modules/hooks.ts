@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
-import { insertRow, invalid, type Hooks } from '../db/write.ts';
+import { insertRow, invalid, type Hooks, type Tx, type Values } from '../db/write.ts';
 import { Problem } from '../kernel/problem.ts';
 import { newCephKey } from '../kernel/secret.ts';
 import { bury } from './control/tombstones.ts';
 import { tokenHooks } from './control/token.verbs.ts';
 import { changeGateway, dropDerived, fillPool } from './network/allocate.ts';
-import { vmHooks } from './vms/vm.verbs.ts';
+import { typeOfPool, vmHooks } from './vms/vm.verbs.ts';
 
 /** Where a Ceph secret is kept: part of what it is encrypted with, so that it cannot be moved. */
 export const cephKeyContext = (cluster: number, entity: string): string => `ceph_key:${cluster}:${entity}`;
@@ -18,6 +18,18 @@ const clusterKeys = [
 ];
 
 const noNumber = (): Problem => invalid([{ pointer: '/number', message: 'only a volume of a virtual machine has a number' }]);
+
+/** What a volume's declaration left out: the default pool, the pool's usual type, the host of its virtual machine. */
+async function placeOfVolume(tx: Tx, input: Values): Promise<Values> {
+  const { rows } = await sql<{ id: number; kind: keyof typeof typeOfPool; shared: boolean; host: number | null }>`select s.id::float8 as id, s.kind, s.shared,
+    (select v.hypervisor_id::float8 from vm v where v.id = ${input['vm'] ?? null}) as host
+    from storage_pool s where ${input['storage_pool'] ?? null}::bigint = s.id or (${input['storage_pool'] ?? null}::bigint is null and (s.is_default or (select count(*) from storage_pool) = 1))`.execute(tx.db);
+  const pool = rows[0];
+  if (!pool) throw invalid([{ pointer: '/storage_pool', message: 'is needed: no storage pool is the default' }]);
+  const hypervisor = input['hypervisor'] ?? (pool.shared ? null : pool.host);
+  if (hypervisor === null && !pool.shared) throw invalid([{ pointer: '/hypervisor', message: 'is needed: the pool lies on each host by itself' }]);
+  return { storage_pool: pool.id, type: input['type'] ?? typeOfPool[pool.kind], hypervisor };
+}
 
 /** What each noun does beyond storing its row, by noun. */
 export const hooks: Readonly<Record<string, Hooks>> = {
@@ -77,9 +89,9 @@ export const hooks: Readonly<Record<string, Hooks>> = {
     },
   },
   volume: {
-    prepare: (_tx, input) => {
+    prepare: async (tx, input) => {
       if (input['number'] != null && input['vm'] == null) throw noNumber();
-      return input;
+      return { ...input, ...(await placeOfVolume(tx, input)) };
     },
     deleting: async (tx, id) => {
       const { rows } = await sql<{ node_id: string | null; name: string; vm_id: string | null; type: string; pool: string }>`select o.name, o.vm_id, o.type, s.name as pool,

@@ -19,7 +19,8 @@ interface ImageRow {
   readonly size: number | null;
 }
 
-const typeOfPool = { dir: 'qcow2', nfs: 'qcow2', lvm: 'lvm', rbd: 'rbd' } as const;
+/** The type of volume that a pool of each kind usually holds. */
+export const typeOfPool = { dir: 'qcow2', nfs: 'qcow2', lvm: 'lvm', rbd: 'rbd' } as const;
 
 /**
  * Makes a virtual machine with its disks, cards and addresses on a host that can take it; what was left
