@@ -58,10 +58,17 @@ function heading({ secrets }: ExportOptions): string {
 
 async function* pages(client: PoolClient, { catalog, store }: Pick<Corral, 'catalog' | 'store'>, model: Model): AsyncGenerator<Values[]> {
   const db = store.orm.em.fork().getKysely();
+  /* Once for all addresses: it counts the addresses of each subnet. */
+  const gaps =
+    model.resource.noun === 'address'
+      ? (await client.query<{ id: number }>(sql`select s.id::float8 as id from subnet s where not ${poolIsWhole(sql`s`)}`.compile(db).sql)).rows.map(
+          (row) => row.id,
+        )
+      : [];
   for (let after = 0; ;) {
     const { sql: text, parameters } = sql`select t.id::float8 as id, ${secretUuid(model)} as secret_uuid, ${fillOf(model)} as fill, row_to_json(x) as row
       from ${sql.id(model.table)} as t, lateral (select ${columnsSql(catalog, model)}) x
-      where t.id > ${after} and ${isWanted(model)} order by t.id limit ${PAGE}`.compile(db);
+      where t.id > ${after} and ${isWanted(model, gaps)} order by t.id limit ${PAGE}`.compile(db);
     const { rows } = await client.query<{ id: number; secret_uuid: string | null; fill: boolean; row: Values }>(text, [...parameters]);
     const wire = rows.map(({ id, secret_uuid, fill, row }): Values => ({
       ...row,
@@ -78,11 +85,11 @@ async function* pages(client: PoolClient, { catalog, store }: Pick<Corral, 'cata
 const secretUuid = (model: Model): RawBuilder<unknown> => (model.resource.noun === 'ceph_key' ? sql`t.secret_uuid` : sql`null`);
 const fillOf = (model: Model): RawBuilder<unknown> => (model.resource.noun === 'subnet' ? poolIsWhole(sql`t`) : sql`true`);
 
-/** Free addresses are written only where their subnet would not bring them. */
-function isWanted(model: Model): RawBuilder<unknown> {
+/** Free addresses are written only where their subnet would not bring them; `gaps` are the subnets that lack some. */
+function isWanted(model: Model, gaps: readonly number[]): RawBuilder<unknown> {
   if (model.resource.noun !== 'address') return sql`true`;
   return sql`(t.vm_interface_id is not null or exists (select from subnet s where s.id = t.subnet_id and t.address is distinct from s.gateway
-    and not (${isFilled(sql`t.address`, sql`s`)} and ${poolIsWhole(sql`s`)})))`;
+    and (s.id = any(${gaps}::bigint[]) or not ${isFilled(sql`t.address`, sql`s`)})))`;
 }
 
 /** What of a row is written, in the order of the declaration. */

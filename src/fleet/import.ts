@@ -21,6 +21,8 @@ type Progress = (done: number, total: number) => void;
 
 /** Rows that are written in one statement. */
 const CHUNK = 1000;
+/** Files with as many rows are worth statistics on the way. */
+const ANALYZE_FROM = 5000;
 /** Nodes whose documents are built between two reports of progress. */
 const DOCUMENTS = 200;
 /** After this many faults of one noun no more are looked for. */
@@ -95,7 +97,8 @@ class Import {
         });
       });
     }
-    if (fresh.length >= CHUNK) await sql`analyze ${sql.id(model.table)}`.execute(this.#tx.db);
+    /* Else triggers and foreign keys go on with plans that were made for an empty table. */
+    if (this.#total >= ANALYZE_FROM && fresh.length > 0) await sql`analyze ${sql.id(model.table)}`.execute(this.#tx.db);
     const placed = rows.filter((row) => row.placed);
     if (placed.length > 0) await this.#settle();
     for (const row of placed) {
