@@ -5,4 +5,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });
-process.exitCode = await run(process.argv.slice(2));
+/* Until it says otherwise it has failed: a connection that breaks may leave nothing to wait for. */
+process.exitCode = 1;
+void run(process.argv.slice(2)).then((code) => (process.exitCode = code));

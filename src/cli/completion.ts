@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import type { Noun, Shape } from './nouns.ts';
 
 export type Shell = 'bash' | 'zsh' | 'fish';
-
 /** Words by what they complete; a line of a table is a pattern of `case` and its words. */
 type Table = readonly (readonly [string, readonly string[]])[];
 
@@ -26,7 +25,13 @@ interface Tables {
 /** A completion script, made from the command line itself and from the nouns. */
 export function completionScript(shell: Shell, program: Command, nouns: readonly Noun[]): string {
   const tables = tablesOf(program, nouns);
-  const takes = [...new Set(commandsOf(program).flatMap(([, command]) => command.options.filter((one) => one.required || one.optional).flatMap((one) => [one.short, one.long].filter((flag) => flag !== undefined))))];
+  const takes = [
+    ...new Set(
+      commandsOf(program).flatMap(([, command]) =>
+        command.options.filter((one) => one.required || one.optional).flatMap((one) => [one.short, one.long].filter((flag) => flag !== undefined)),
+      ),
+    ),
+  ];
   const words = nouns.map((one) => one.plural.replaceAll('_', '-')).concat(nouns.map((one) => one.noun.replaceAll('_', '-')));
   const head = `# Completion of corral, made by: corral completion ${shell}\n`;
   return head + (shell === 'fish' ? fish(tables, takes, words) : posix(tables, takes, words) + (shell === 'bash' ? BASH : ZSH));
@@ -41,13 +46,25 @@ function tablesOf(program: Command, nouns: readonly Noun[]): Tables {
   const commands = commandsOf(program);
   const write = nouns.map((noun): [string, [string, Shape][]] => [noun.noun, leaves(noun.write, '')]);
   return {
-    sub: commands.filter(([, command]) => command.commands.length > 0).map(([name, command]) => [name, [...command.commands.map((one) => one.name()), ...(name === '' ? ['help'] : [])]]),
-    options: commands.map(([name, command]) => [name, [...command.options.flatMap((one) => [one.long, one.short].filter((flag) => flag !== undefined)), '--help']]),
+    sub: commands
+      .filter(([, command]) => command.commands.length > 0)
+      .map(([name, command]) => [name, [...command.commands.map((one) => one.name()), ...(name === '' ? ['help'] : [])]]),
+    options: commands.map(([name, command]) => [
+      name,
+      [...command.options.flatMap((one) => [one.long, one.short].filter((flag) => flag !== undefined)), '--help'],
+    ]),
     choices: commands.flatMap(([name, command]) => [
-      ...command.options.filter((one) => one.argChoices).flatMap((one) => [one.long, one.short].filter((flag) => flag !== undefined).map((flag): [string, readonly string[]] => [`${name} ${flag}`, one.argChoices!])),
+      ...command.options
+        .filter((one) => one.argChoices)
+        .flatMap((one) =>
+          [one.long, one.short].filter((flag) => flag !== undefined).map((flag): [string, readonly string[]] => [`${name} ${flag}`, one.argChoices!]),
+        ),
       ...command.registeredArguments.filter((one) => one.argChoices).map((one): [string, readonly string[]] => [`${name} <arg>`, one.argChoices!]),
     ]),
-    noun: nouns.map((noun) => [[...new Set([noun.noun, noun.plural, noun.noun.replaceAll('_', '-'), noun.plural.replaceAll('_', '-')])].join('|'), [noun.noun]]),
+    noun: nouns.map((noun) => [
+      [...new Set([noun.noun, noun.plural, noun.noun.replaceAll('_', '-'), noun.plural.replaceAll('_', '-')])].join('|'),
+      [noun.noun],
+    ]),
     write: write.map(([noun, fields]) => [noun, fields.map(([name]) => `${name}=`)]),
     filter: nouns.map((noun) => [noun.noun, noun.fields.flatMap((field) => field.operators.map((suffix) => `${field.name}${suffix}=`))]),
     values: nouns.flatMap((noun) => {
@@ -63,7 +80,9 @@ function tablesOf(program: Command, nouns: readonly Noun[]): Tables {
 }
 
 function leaves(props: Readonly<Record<string, Shape>>, prefix: string): [string, Shape][] {
-  return Object.entries(props).flatMap(([name, shape]): [string, Shape][] => (shape.props ? leaves(shape.props, `${prefix}${name}.`) : [[prefix + name, shape]]));
+  return Object.entries(props).flatMap(([name, shape]): [string, Shape][] =>
+    shape.props ? leaves(shape.props, `${prefix}${name}.`) : [[prefix + name, shape]],
+  );
 }
 
 const quoted = (text: string): string => (text.includes('|') ? text : `'${text}'`);
@@ -75,9 +94,8 @@ function posix(tables: Tables, takes: readonly string[], words: readonly string[
 _corral_takes=' ${takes.join(' ')} '
 # Says what may stand at the end of the words before it: prints words, or ":files".
 _corral_words() {
-  local command='' rest='' noun='' count=0 skip='' word last=''
+  local command='' rest='' noun='' count=0 skip='' word
   for word in "$@"; do
-    last=$word
     if [ -n "$skip" ]; then skip=''; continue; fi
     case "$word" in
       -*) case "$_corral_takes" in *" $word "*) skip=$word ;; esac; continue ;;
@@ -163,7 +181,15 @@ if [ "$funcstack[1]" = _corral ]; then _corral "$@"; else compdef _corral corral
 
 function fish(tables: Tables, takes: readonly string[], words: readonly string[]): string {
   const one = ([name, table]: [string, Table]): string =>
-    `function _corral_${name}\n  switch "$argv[1]"\n${table.map(([pattern, list]) => `    case ${pattern.split('|').map((part) => `'${part}'`).join(' ')}\n      printf '%s\\n' ${list.map((word) => `'${word}'`).join(' ')}`).join('\n')}\n  end\nend\n`;
+    `function _corral_${name}\n  switch "$argv[1]"\n${table
+      .map(
+        ([pattern, list]) =>
+          `    case ${pattern
+            .split('|')
+            .map((part) => `'${part}'`)
+            .join(' ')}\n      printf '%s\\n' ${list.map((word) => `'${word}'`).join(' ')}`,
+      )
+      .join('\n')}\n  end\nend\n`;
   return `${(Object.entries(tables) as [string, Table][]).map(one).join('')}set -g _corral_nouns ${words.join(' ')}
 set -g _corral_takes ${takes.map((flag) => `'${flag}'`).join(' ')}
 function _corral_complete

@@ -12,7 +12,8 @@ interface SystemError {
 }
 
 /** Codes of Node and of PostgreSQL (classes 08, 28, 3D, 57P) that say that the database lets nobody in. */
-const NO_DATABASE = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOENT|EACCES|EPIPE|08\w{3}|28\w{3}|3D\w{3}|57P\w{2}|53300)$/;
+const NO_DATABASE =
+  /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOENT|EACCES|EPIPE|08\w{3}|28\w{3}|3D\w{3}|57P\w{2}|53300)$/;
 
 /** Brings whatever a command ended with to a message, lines below it, and an exit code. */
 export function toCliError(error: unknown): CliError {
@@ -26,7 +27,13 @@ export function toCliError(error: unknown): CliError {
   if (error instanceof Error && error.constructor.name === 'DataFolderInUse') return new CliError('refused', error.message);
   if (known.syscall === 'listen') return new CliError('refused', listenMessage(known), [], error);
   const driver = driverOf(error);
-  if (driver && process.env['DATABASE_URL']) return new CliError('unreachable', `the database that DATABASE_URL names cannot be used: ${clean(driver)}`, [`  DATABASE_URL=${hidden(process.env['DATABASE_URL'])}`], error);
+  if (driver && process.env['DATABASE_URL'])
+    return new CliError(
+      'unreachable',
+      `the database that DATABASE_URL names cannot be used: ${clean(driver)}`,
+      [`  DATABASE_URL=${hidden(process.env['DATABASE_URL'])}`],
+      error,
+    );
   if (driver) return new CliError('unreachable', `the database cannot be used: ${clean(driver)}`, [], error);
   const message = error instanceof Error ? error.message : String(error);
   const stack = process.env['CORRAL_DEBUG'] && error instanceof Error ? [error.stack ?? ''] : [];

@@ -20,8 +20,14 @@ export async function readBodyFile(file: string): Promise<Record<string, unknown
   try {
     value = file.endsWith('.json') ? JSON.parse(source) : load(source, { schema: CORE_SCHEMA });
   } catch (error) {
-    throw new CliError('usage', `${file === '-' ? 'stdin' : file} is neither YAML nor JSON: ${error instanceof Error ? error.message : String(error)}`, [], error);
+    throw new CliError(
+      'usage',
+      `${file === '-' ? 'stdin' : file} is neither YAML nor JSON: ${error instanceof Error ? error.message : String(error)}`,
+      [],
+      error,
+    );
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new CliError('usage', `${file === '-' ? 'stdin' : file} must hold one mapping of fields; corral import reads whole fleets`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new CliError('usage', `${file === '-' ? 'stdin' : file} must hold one mapping of fields; corral import reads whole fleets`);
   return value as Record<string, unknown>;
 }

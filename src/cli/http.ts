@@ -70,9 +70,18 @@ function readToken({ tokenFile }: ClientOptions, env: NodeJS.ProcessEnv): string
 function send(base: URL, token: string | undefined, method: string, path: string, { accept = 'application/json', body, headers }: Ask): Promise<Answer> {
   const url = new URL(base.pathname.replace(/\/$/, '') + path, base);
   const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) throw new CliError('usage', 'the token holds characters that no token has; copy the whole of it, from corral_ on');
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
+    throw new CliError('usage', 'the token holds characters that no token has; copy the whole of it, from corral_ on');
   return new Promise<Answer>((resolve, reject) => {
-    const unreachable = (error: Error): void => reject(new CliError('unreachable', `the API at ${base.origin} cannot be reached: ${reason(error)}`, ['  CORRAL_URL or --url says where it is; corral serve starts one'], error));
+    const unreachable = (error: Error): void =>
+      reject(
+        new CliError(
+          'unreachable',
+          `the API at ${base.origin} cannot be reached: ${reason(error)}`,
+          ['  CORRAL_URL or --url says where it is; corral serve starts one'],
+          error,
+        ),
+      );
     const request = (url.protocol === 'https:' ? secure : plain)(
       url,
       {
@@ -107,7 +116,8 @@ function reason(error: Error): string {
 }
 
 function refusal({ status, headers, body }: Answer, base: URL, token: string | undefined, { json, hints }: Ask): CliError {
-  if (status >= 300 && status < 400) return new CliError('refused', `the API at ${base.origin} sends on to ${headers.location ?? 'another place'}; set CORRAL_URL to that`);
+  if (status >= 300 && status < 400)
+    return new CliError('refused', `the API at ${base.origin} sends on to ${headers.location ?? 'another place'}; set CORRAL_URL to that`);
   let problem: ProblemBody | undefined;
   if (/json/.test(headers['content-type'] ?? '')) {
     try {

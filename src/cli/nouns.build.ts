@@ -35,7 +35,11 @@ export function describe(model: Model): Noun {
     area: resource.area,
     key: resource.key,
     columns: resource.columns,
-    verbs: [...(without.has('create') ? [] : (['create'] as const)), ...(without.has('update') ? [] : (['set'] as const)), ...(without.has('delete') ? [] : (['delete'] as const))],
+    verbs: [
+      ...(without.has('create') ? [] : (['create'] as const)),
+      ...(without.has('update') ? [] : (['set'] as const)),
+      ...(without.has('delete') ? [] : (['delete'] as const)),
+    ],
     required: (json['required'] as string[] | undefined) ?? [],
     immutable: resource.immutable ?? [],
     fields: readFields(model),

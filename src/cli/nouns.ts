@@ -92,8 +92,15 @@ export function findNoun(nouns: readonly Noun[], text: string): Noun {
   const name = text.toLowerCase().replaceAll('-', '_');
   const found = nouns.find((one) => one.noun === name || one.plural === name);
   if (found) return found;
-  const near = closest(name, nouns.flatMap((one) => [one.noun, one.plural]));
-  throw new CliError('usage', `there is no noun '${text}'${near === undefined ? '' : `; did you mean ${near}?`}`, near === undefined ? ['corral get lists the nouns'] : []);
+  const near = closest(
+    name,
+    nouns.flatMap((one) => [one.noun, one.plural]),
+  );
+  throw new CliError(
+    'usage',
+    `there is no noun '${text}'${near === undefined ? '' : `; did you mean ${near}?`}`,
+    near === undefined ? ['corral get lists the nouns'] : [],
+  );
 }
 
 /** The natural key of a row, as it is written in a command. */

@@ -56,7 +56,16 @@ export function progressText(what: string, done: number, total: number, seconds:
   const rate = seconds > 0 ? done / seconds : 0;
   const filled = Math.round(part * BAR);
   const left = done >= total ? `${duration(seconds)}` : rate > 0 ? `${duration((total - done) / rate)} to go` : '';
-  return [what, bar ? `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}]` : '', `${Math.floor(part * 100)}%`, `${done}/${total}`, `${Math.round(rate)}/s`, left].filter((one) => one !== '').join(' ');
+  return [
+    what,
+    bar ? `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}]` : '',
+    `${Math.floor(part * 100)}%`,
+    `${done}/${total}`,
+    `${Math.round(rate)}/s`,
+    left,
+  ]
+    .filter((one) => one !== '')
+    .join(' ');
 }
 
 /** Seconds for people: 4 s, 2 min 5 s. */

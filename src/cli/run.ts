@@ -47,7 +47,18 @@ export function program(): Command {
     .configureOutput({ outputError: (text, write) => write(`corral: ${text.replace(/^error: /, '')}`) })
     .configureHelp({ styleTitle: (text) => bold(text, colourful(process.stdout)), sortSubcommands: false })
     .addHelpText('after', NOTES);
-  for (const add of [serveCommand, migrateCommand, configCommand, thingCommands, documentCommands, tokenCommand, fleetCommands, consoleCommand, completionCommand]) add(corral);
+  for (const add of [
+    serveCommand,
+    migrateCommand,
+    configCommand,
+    thingCommands,
+    documentCommands,
+    tokenCommand,
+    fleetCommands,
+    consoleCommand,
+    completionCommand,
+  ])
+    add(corral);
   return corral;
 }
 
@@ -63,7 +74,8 @@ export async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return exits.ok[0];
-      if (!['commander.help', 'commander.unknownCommand'].includes(error.code)) process.stderr.write(`See ${['corral', ...commandOf(corral, args), '--help'].join(' ')}\n`);
+      if (!['commander.help', 'commander.unknownCommand'].includes(error.code))
+        process.stderr.write(`See ${['corral', ...commandOf(corral, args), '--help'].join(' ')}\n`);
       return exits.usage[0];
     }
     const seen = toCliError(error);

@@ -33,7 +33,12 @@ export function humanValue(field: ReadField | undefined, value: unknown): string
 
 function humanTime(text: string): string {
   const at = new Date(text);
-  return Number.isNaN(at.getTime()) ? clean(text) : at.toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z');
+  return Number.isNaN(at.getTime())
+    ? clean(text)
+    : at
+        .toISOString()
+        .replace('T', ' ')
+        .replace(/\.\d+Z$/, 'Z');
 }
 
 /** The columns of a list: those that were asked for, else those of the noun. */
@@ -44,7 +49,10 @@ export function columnsOf(noun: Noun, fields: readonly string[] | undefined, inc
 /** Rows as a table. */
 export function rowsTable(noun: Noun, nouns: readonly Noun[], rows: readonly Row[], names: readonly string[], width = terminalWidth()): string {
   const fields = new Map(noun.fields.map((field) => [field.name, field]));
-  const columns = names.map((name) => ({ title: name, right: ['integer', 'number'].includes(fields.get(name)?.type ?? '') && fields.get(name)?.ref === undefined }));
+  const columns = names.map((name) => ({
+    title: name,
+    right: ['integer', 'number'].includes(fields.get(name)?.type ?? '') && fields.get(name)?.ref === undefined,
+  }));
   const cells = rows.map((row) => names.map((name) => cell(noun, nouns, fields.get(name), name, row[name])));
   return table(columns, cells, { width, colour: colourful(process.stdout) });
 }
@@ -52,7 +60,13 @@ export function rowsTable(noun: Noun, nouns: readonly Noun[], rows: readonly Row
 /** A value in a table; of things that were included, their keys. */
 function cell(noun: Noun, nouns: readonly Noun[], field: ReadField | undefined, name: string, value: unknown): string {
   const target = nouns.find((one) => one.noun === noun.includes[name]);
-  if (target && Array.isArray(value)) return value.map((one) => keyOf(target, one as Row)).map(clean).join(', ') || '-';
+  if (target && Array.isArray(value))
+    return (
+      value
+        .map((one) => keyOf(target, one as Row))
+        .map(clean)
+        .join(', ') || '-'
+    );
   if (target && typeof value === 'object' && value !== null) return clean(keyOf(target, value as Row));
   return humanValue(field, value);
 }

@@ -24,7 +24,8 @@ export function clean(text: string): string {
   });
 }
 
-const wide = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const wide =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
 const none = /\p{Mn}|\p{Me}|[\u200b-\u200d]/u;
 
 /** The columns of a terminal that text takes. */
@@ -67,7 +68,11 @@ const NARROWEST = 8;
  * A table. The widest columns are cut until it fits into `width`; without a width nothing is cut, so that
  * programs that read it find all.
  */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[], { width, colour = false }: { width?: number | undefined; colour?: boolean } = {}): string {
+export function table(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  { width, colour = false }: { width?: number | undefined; colour?: boolean } = {},
+): string {
   const widths = columns.map(({ title }, i) => rows.reduce((most, row) => Math.max(most, widthOf(row[i] ?? '')), widthOf(title)));
   const gaps = 2 * (columns.length - 1);
   for (let over = width === undefined ? 0 : widths.reduce((sum, one) => sum + one, gaps) - width; over > 0; over--) {
@@ -91,5 +96,5 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
 export function terminalWidth(env: NodeJS.ProcessEnv = process.env): number | undefined {
   const said = Number(env['COLUMNS']);
   if (Number.isInteger(said) && said > 20) return said;
-  return process.stdout.isTTY ? process.stdout.columns : undefined;
+  return process.stdout.isTTY ? process.stdout.columns || undefined : undefined;
 }

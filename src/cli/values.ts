@@ -44,7 +44,8 @@ function assign(body: Body, path: readonly string[], value: unknown, arg: string
   let at: Body | unknown[] = body;
   for (const [i, name] of path.entries()) {
     const key = Array.isArray(at) ? Number(name) : name;
-    if (Array.isArray(at) && !(Number.isInteger(key) && Number(key) >= 0 && Number(key) <= at.length)) throw new CliError('usage', `'${arg}': '${name}' must be the next number of the list, ${at.length}`);
+    if (Array.isArray(at) && !(Number.isInteger(key) && Number(key) >= 0 && Number(key) <= at.length))
+      throw new CliError('usage', `'${arg}': '${name}' must be the next number of the list, ${at.length}`);
     const box = at as Body;
     if (i === path.length - 1) {
       define(box, String(key), value);
@@ -128,7 +129,13 @@ export function parseFilters(noun: Noun, args: readonly string[]): [string, stri
     if (!match) throw new CliError('usage', `'${arg}' is not field=value`, [`e.g. corral get ${noun.route} ${noun.key[0]}=...`]);
     const [name, text] = [match[1]!, match[2]!];
     const field = noun.fields.find((one) => one.name === name.replace(/__[a-z]+$/, ''));
-    const value = field?.unit === 'bytes' ? text.split(',').map((one) => String(bytes(one))).join(',') : text;
+    const value =
+      field?.unit === 'bytes'
+        ? text
+            .split(',')
+            .map((one) => String(bytes(one)))
+            .join(',')
+        : text;
     /* As in SQL, nothing is equal to null: asking for it means asking whether it is. */
     return text === 'null' && field?.operators.includes('__null') && !name.includes('__') ? [`${name}__null`, 'true'] : [name, value];
   });

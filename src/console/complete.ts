@@ -16,7 +16,13 @@ export function completeLine(nouns: readonly Noun[], line: string): Completion |
   if (verb && nouns.some((one) => one.plural === verb[1])) return [starting(VERBS, verb[2]!), verb[2]!];
   const word = /(?:^|[^\w.'"`])([a-z_]*)$/.exec(line)?.[1];
   if (word === undefined || /['"`][^'"`]*$/.test(line)) return undefined;
-  return [starting(nouns.map((one) => one.plural), word), word];
+  return [
+    starting(
+      nouns.map((one) => one.plural),
+      word,
+    ),
+    word,
+  ];
 }
 
 function starting(words: readonly string[], start: string): string[] {
@@ -42,9 +48,7 @@ function completeObject(noun: Noun, verb: string, rest: string): Completion | un
   const name = /[{,]\s*(\w*)$/.exec(rest)?.[1];
   if (name === undefined) return undefined;
   const known =
-    verb === 'list' || verb === 'count'
-      ? noun.fields.flatMap((one) => one.operators.map((suffix) => one.name + suffix))
-      : Object.keys(propsAt(noun, path));
+    verb === 'list' || verb === 'count' ? noun.fields.flatMap((one) => one.operators.map((suffix) => one.name + suffix)) : Object.keys(propsAt(noun, path));
   return [starting(known, name), name];
 }
 

@@ -29,7 +29,8 @@ export function prepare(code: string): Script {
   try {
     return new Script(code.replaceAll(/\bfor\s+await\b/g, 'for').replaceAll(/\bawait\b/g, 'void '), { filename: 'console' });
   } catch (error) {
-    if (error instanceof SyntaxError && /Unexpected end of input|Unterminated template|missing \) after argument list/.test(error.message)) throw new Incomplete();
+    if (error instanceof SyntaxError && /Unexpected end of input|Unterminated template|missing \) after argument list/.test(error.message))
+      throw new Incomplete();
     throw error;
   }
 }

@@ -19,7 +19,13 @@ export function resultText(nouns: readonly Noun[], seen: WeakMap<object, Seen>, 
     if (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'object' && one !== null && !Array.isArray(one))) {
       const names = [...new Set(value.flatMap((one) => Object.keys(one as Row)))];
       const cells = (value as Row[]).map((row) => names.map((name) => cell(row[name])));
-      return counted(value as Row[], () => table(names.map((title) => ({ title })), cells, { width, colour }));
+      return counted(value as Row[], () =>
+        table(
+          names.map((title) => ({ title })),
+          cells,
+          { width, colour },
+        ),
+      );
     }
   }
   return inspect(value, { colors: colour, depth: 6 });

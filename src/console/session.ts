@@ -8,12 +8,13 @@ import { nounsOf, verbsOf, type Seen } from './nouns.ts';
 import { resultText } from './print.ts';
 import { runTerminal } from './repl.ts';
 import { runScript } from './script.ts';
-import { sqlTag, watchSql } from './sql.ts';
+import { sqlTag, type SqlWatch } from './sql.ts';
 
 export interface SessionOptions {
   readonly sandbox: boolean;
   /** Run this instead of reading lines. */
   readonly expression: string | undefined;
+  readonly watch: SqlWatch;
 }
 
 /** What a console works with, whether a person or a program feeds it. */
@@ -31,16 +32,16 @@ export interface Session {
  * program or an expression stops at the first one.
  * @returns whether a program or an expression did all that it should
  */
-export async function runSession(corral: Corral, { sandbox, expression }: SessionOptions): Promise<boolean> {
+export async function runSession(corral: Corral, { sandbox, expression, watch }: SessionOptions): Promise<boolean> {
   const nouns = nounsOf(corral);
   const seen = new WeakMap<object, Seen>();
   const state = { failed: false, sql: false };
   Object.assign(globalThis, verbsOf(corral, seen), { sql: sqlTag(corral) });
-  watchSql((text, values) => {
+  watch.listener = (text, values) => {
     if (!state.sql) return;
     const given = values.length > 0 ? ` -- ${inspect(values, { breakLength: Number.POSITIVE_INFINITY, maxStringLength: 200 })}` : '';
     process.stderr.write(`${dim(clean(text + given), colourful(process.stderr))}\n`);
-  });
+  };
   const session: Session = {
     sandbox,
     nouns,

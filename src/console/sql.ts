@@ -3,13 +3,21 @@ import pg from 'pg';
 import type { Corral } from '../corral.ts';
 import type { Db } from '../db/read.ts';
 
+/** Whoever is told the statements, if anybody is. */
+export interface SqlWatch {
+  listener: ((text: string, values: readonly unknown[]) => void) | undefined;
+}
+
 type Query = (this: unknown, ...args: unknown[]) => unknown;
 
 /**
- * Tells `listener` each statement that goes to PostgreSQL. It listens at the driver, below MikroORM, Kysely
- * and our own pool alike, so that nothing is missed.
+ * Watches each statement that goes to PostgreSQL, at the driver, below MikroORM, Kysely and our own pool
+ * alike, so that nothing is missed. To be called before the first connection is made: connections keep
+ * the driver's function that they find.
  */
-export function watchSql(listener: (text: string, values: readonly unknown[]) => void): void {
+export function watchSql(): SqlWatch {
+  const watch: SqlWatch = { listener: undefined };
+  const listener = (text: string, values: readonly unknown[]): void => watch.listener?.(text, values);
   const prototype = pg.Client.prototype as unknown as { query: Query };
   const { query } = prototype;
   prototype.query = function (this: unknown, ...args: unknown[]): unknown {
@@ -21,6 +29,7 @@ export function watchSql(listener: (text: string, values: readonly unknown[]) =>
     }
     return query.apply(this, args);
   };
+  return watch;
 }
 
 export type SqlTag = (parts: TemplateStringsArray, ...values: readonly unknown[]) => Promise<readonly Record<string, unknown>[]>;

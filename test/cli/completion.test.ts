@@ -9,7 +9,9 @@ const script = join(scratch(), 'corral.bash');
 /** What bash would offer after these words, the last of which is being typed. */
 function offered(...words: string[]): string[] {
   const code = `source "$0"; COMP_WORDS=(corral "$@"); COMP_CWORD=$#; _corral; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  return execFileSync('bash', ['-c', code, script, ...words], { encoding: 'utf8' }).split('\n').filter((one) => one !== '');
+  return execFileSync('bash', ['-c', code, script, ...words], { encoding: 'utf8' })
+    .split('\n')
+    .filter((one) => one !== '');
 }
 
 beforeAll(async () => {
@@ -19,22 +21,46 @@ beforeAll(async () => {
 describe('completion in bash', () => {
   it.each<[string[], string[]]>([
     [['se'], ['serve', 'set']],
-    [['token', ''], ['create', 'list', 'delete']],
-    [['completion', ''], ['bash', 'zsh', 'fish']],
-    [['get', 'vm-i'], ['vm-interfaces', 'vm-interface']],
-    [['get', 'vms', 'cores_max__g'], ['cores_max__gt=', 'cores_max__gte=']],
-    [['get', 'vms', '-q', 'cores_max__g'], ['cores_max__gt=', 'cores_max__gte=']],
+    [
+      ['token', ''],
+      ['create', 'list', 'delete'],
+    ],
+    [
+      ['completion', ''],
+      ['bash', 'zsh', 'fish'],
+    ],
+    [
+      ['get', 'vm-i'],
+      ['vm-interfaces', 'vm-interface'],
+    ],
+    [
+      ['get', 'vms', 'cores_max__g'],
+      ['cores_max__gt=', 'cores_max__gte='],
+    ],
+    [
+      ['get', 'vms', '-q', 'cores_max__g'],
+      ['cores_max__gt=', 'cores_max__gte='],
+    ],
     [['get', '--url', 'http://x', 'virtual', 'x'], []],
-    [['get', 'vms', 'state', '='], ['running', 'stopped', 'paused']],
+    [
+      ['get', 'vms', 'state', '='],
+      ['running', 'stopped', 'paused'],
+    ],
     [['get', 'vms', 'state', '=', 'st'], ['stopped']],
     [['get', 'vms', 'state__ne', '=', 'st'], ['stopped']],
     [['create', 'vm', 'firm'], ['firmware=']],
-    [['create', 'node', 'roles.hypervisor.reserve_'], ['roles.hypervisor.reserve_cores=', 'roles.hypervisor.reserve_ram=']],
+    [
+      ['create', 'node', 'roles.hypervisor.reserve_'],
+      ['roles.hypervisor.reserve_cores=', 'roles.hypervisor.reserve_ram='],
+    ],
     [['set', 'site', 'na'], []],
     [['set', 'site', 'fra1', 'na'], ['name=']],
     [['get', 'vms', '--so'], ['--sort']],
     [['get', 'vms', '-o', 'm'], ['msgpack']],
-    [['token', 'create', 'x', '--kind', ''], ['admin', 'reader', 'node']],
+    [
+      ['token', 'create', 'x', '--kind', ''],
+      ['admin', 'reader', 'node'],
+    ],
   ])('%j', (words, expected) => {
     expect(offered(...words)).toEqual(expected);
   });

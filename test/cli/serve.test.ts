@@ -26,7 +26,10 @@ it('prints address, token and commands that work; the same data comes back, with
   const url = urlIn(text);
   expect((await fetch(`${url}/api/v1/nodes`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(200);
   expect((await corral(['create', 'site', 'name=fra1', '-q'], { env: { CORRAL_URL: url, CORRAL_TOKEN: token } })).out).toBe('fra1\n');
-  const made = await corral(['create', 'node', 'fqdn=hv1.example.com', 'site=fra1', 'roles.hypervisor.cores=16', 'roles.hypervisor.ram=64GiB', 'roles.hypervisor.methods=KVM'], { env: { CORRAL_URL: url, CORRAL_TOKEN: token } });
+  const made = await corral(
+    ['create', 'node', 'fqdn=hv1.example.com', 'site=fra1', 'roles.hypervisor.cores=16', 'roles.hypervisor.ram=64GiB', 'roles.hypervisor.methods=KVM'],
+    { env: { CORRAL_URL: url, CORRAL_TOKEN: token } },
+  );
   expect(made.err).toBe('');
   first.kill('SIGTERM');
   expect(await ended(first)).toBe(0);
@@ -61,7 +64,9 @@ it('finishes a request in flight before it stops, and takes no new ones', async 
   /* Keep-alive, and an idle connection beside it: neither may hold up the end. */
   const idle = connect(Number(url.port), url.hostname);
   idle.on('error', () => undefined);
-  socket.write(`POST /api/v1/sites HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`);
+  socket.write(
+    `POST /api/v1/sites HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`,
+  );
   let answer = '';
   socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
   await new Promise((resolve) => setTimeout(resolve, 300));

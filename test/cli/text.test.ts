@@ -7,7 +7,10 @@ import { hidden } from '../../src/cli/errors.ts';
 
 it('fits a table into the terminal, and leaves it whole without one', () => {
   const columns = [{ title: 'name' }, { title: 'n', right: true }, { title: 'text' }];
-  const rows = [['a', '10', 'x'.repeat(50)], ['b', '9', 'y']];
+  const rows = [
+    ['a', '10', 'x'.repeat(50)],
+    ['b', '9', 'y'],
+  ];
   const lines = table(columns, rows, { width: 30 }).split('\n');
   expect(lines[0]).toBe('NAME   N  TEXT');
   expect(lines[1]).toBe(`a     10  ${'x'.repeat(19)}…`);

@@ -82,7 +82,17 @@ describe('create, set, delete', () => {
   });
 
   it('writes parts, lists and sizes', async () => {
-    const made = await run(['create', 'node', 'fqdn=hv2.example.com', 'site=fra1', 'roles.hypervisor.cores=8', 'roles.hypervisor.ram=1.5TiB', 'roles.hypervisor.methods=KVM,LXC', '-o', 'json']);
+    const made = await run([
+      'create',
+      'node',
+      'fqdn=hv2.example.com',
+      'site=fra1',
+      'roles.hypervisor.cores=8',
+      'roles.hypervisor.ram=1.5TiB',
+      'roles.hypervisor.methods=KVM,LXC',
+      '-o',
+      'json',
+    ]);
     expect(made.err).toBe('');
     expect(JSON.parse(made.out)).toMatchObject({ roles: { hypervisor: { ram: 1.5 * 2 ** 40, methods: ['KVM', 'LXC'] } } });
     const changed = await run(['set', 'node', 'hv2.example.com', 'roles.hypervisor.cores=9', '-o', 'json']);
@@ -169,7 +179,13 @@ describe('what goes wrong', () => {
 
 describe('documents', () => {
   it('shows each as the API serves it', async () => {
-    for (const [kind, path] of [['enc', 'enc'], ['hiera', 'hiera'], ['pillar', 'pillar'], ['tops', 'tops'], ['document', 'documents']] as const) {
+    for (const [kind, path] of [
+      ['enc', 'enc'],
+      ['hiera', 'hiera'],
+      ['pillar', 'pillar'],
+      ['tops', 'tops'],
+      ['document', 'documents'],
+    ] as const) {
       const { code, bytes } = await run([kind, HV]);
       expect(code).toBe(0);
       const served = Buffer.from(await (await server.request(`/${path}/${HV}.yaml`)).arrayBuffer());

@@ -15,7 +15,7 @@ it.each<[string, string[]]>([
   ["vms.set(7, {state: 'p", ['paused']],
   ["vms.list({state: '", ['running', 'stopped', 'paused']],
   ["nodes.put('hv9', {site: 'fra1', roles: {hypervisor: {methods: ['KVM'], reserve_c", ['reserve_cores']],
-  ["nodes.create({roles: {hypervisor: {cores: 4}, ceph_m", ['ceph_mon']],
+  ['nodes.create({roles: {hypervisor: {cores: 4}, ceph_m', ['ceph_mon']],
   ['vms.create({volumes: [{read_', ['read_iops', 'read_bps']],
 ])('%s', (line, words) => {
   expect(completeLine(nouns, line)?.[0]).toEqual(words);

@@ -44,6 +44,7 @@ length
     expect(code).toBe(0);
     expect(err).toMatch(/select row_to_json/);
     expect(err).not.toContain('read only');
+    expect((await session('.sql on\nsites.count()\n', '--sandbox')).err).toMatch(/select count/);
     expect(out).toMatch(/^NAME\nfra1\n\(1 row\)$/m);
   });
 
@@ -100,7 +101,10 @@ sites.count()
   });
 
   it('keeps the rules that are checked at commit', async () => {
-    const { out } = await session("nodes.create({fqdn: 'bare.example.com', site: 'fra1', roles: {}}).catch((problem) => problem.code)\nnodes.count()\n", '--sandbox');
+    const { out } = await session(
+      "nodes.create({fqdn: 'bare.example.com', site: 'fra1', roles: {}}).catch((problem) => problem.code)\nnodes.count()\n",
+      '--sandbox',
+    );
     expect(out).toMatch(/'conflict'\n1\n$/);
   });
 

@@ -13,10 +13,15 @@ export function consoleCommand(program: Command): void {
     )
     .option('--sandbox', 'roll everything back at the end')
     .option('-e, --eval <expression>', 'run this, print its result, and leave')
-    .addHelpText('after', "\nExamples:\n  corral console\n  corral console --sandbox\n  corral console -e 'vms.count({state: \"running\"})'\n  echo 'nodes.list({site: \"fra1\"})' | corral console")
+    .addHelpText(
+      'after',
+      '\nExamples:\n  corral console\n  corral console --sandbox\n  corral console -e \'vms.count({state: "running"})\'\n  echo \'nodes.list({site: "fra1"})\' | corral console',
+    )
     .action(async ({ sandbox, eval: expression }: { sandbox?: boolean; eval?: string }) => {
       const { runConsole } = await import('../../console/console.ts');
-      const fine = await withCorral((corral) => runConsole(corral, { sandbox: sandbox ?? false, expression }));
+      const { watchSql } = await import('../../console/sql.ts');
+      const watch = watchSql();
+      const fine = await withCorral((corral) => runConsole(corral, { sandbox: sandbox ?? false, expression, watch }));
       if (!fine) throw new CliError('refused', '');
     });
 }

@@ -24,7 +24,10 @@ export function documentCommands(program: Command): void {
     );
     if (name === 'hiera') command.option('--key <key>', 'only this key, in JSON');
     command.option('--headers', 'show version and ETag on stderr');
-    command.addHelpText('after', `\nExamples:\n  corral ${name} hv1.example.com\n  corral ${name} hv1.example.com -o json${name === 'hiera' ? "\n  corral hiera hv1.example.com --key 'corral::hypervisor::domains'" : ''}`);
+    command.addHelpText(
+      'after',
+      `\nExamples:\n  corral ${name} hv1.example.com\n  corral ${name} hv1.example.com -o json${name === 'hiera' ? "\n  corral hiera hv1.example.com --key 'corral::hypervisor::domains'" : ''}`,
+    );
     command.action(async (node: string, options: ClientOptions & { output: Form; key?: string; headers?: boolean }) => {
       const target = `${path}/${encodeURIComponent(node)}`;
       const { headers, body } =

@@ -46,7 +46,9 @@ async function importFile(file: string): Promise<void> {
   const { importFleet } = await import('../../fleet/import.ts');
   const progress = new Progress('importing');
   const result = await withCorral((corral) => importFleet(corral, text, progress.update).finally(() => progress.end()));
-  const lines = [...new Set([...Object.keys(result.created), ...Object.keys(result.updated)])].map((noun) => `  ${noun}: ${result.created[noun] ?? 0} made, ${result.updated[noun] ?? 0} changed`);
+  const lines = [...new Set([...Object.keys(result.created), ...Object.keys(result.updated)])].map(
+    (noun) => `  ${noun}: ${result.created[noun] ?? 0} made, ${result.updated[noun] ?? 0} changed`,
+  );
   console.log([`Imported in ${duration(progress.seconds)}:`, ...(lines.length > 0 ? lines : ['  nothing was to be done'])].join('\n'));
 }
 

@@ -18,7 +18,10 @@ export function serveCommand(program: Command): void {
       'Serves the API, the pages and the documents until SIGTERM or SIGINT, then finishes what is in flight and stops; a second signal stops at once.\n' +
         'Without DATABASE_URL it starts a PostgreSQL of its own in CORRAL_DATA. Logs go to stderr as lines of JSON: warnings only when that is a terminal, unless CORRAL_LOG_LEVEL says more.',
     )
-    .addHelpText('after', '\nExamples:\n  corral serve\n  PORT=9000 CORRAL_DEMO=0 corral serve\n  DATABASE_URL=postgres://corral@db/corral HOST=0.0.0.0 corral serve')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  corral serve\n  PORT=9000 CORRAL_DEMO=0 corral serve\n  DATABASE_URL=postgres://corral@db/corral HOST=0.0.0.0 corral serve',
+    )
     .action(async () => {
       const { loadConfig } = await import('../../kernel/config.ts');
       const loaded = loadConfig(process.env);
@@ -46,7 +49,9 @@ export function serveCommand(program: Command): void {
       if (!stopping.signal.aborted) console.log(await banner(running, loaded, Boolean(quiet)));
       await stop;
       const active = running.active();
-      process.stderr.write(active > 0 ? `corral: finishing ${active} ${active === 1 ? 'request' : 'requests'}, then stopping; once more stops at once\n` : 'corral: stopping\n');
+      process.stderr.write(
+        active > 0 ? `corral: finishing ${active} ${active === 1 ? 'request' : 'requests'}, then stopping; once more stops at once\n` : 'corral: stopping\n',
+      );
       await running.stop();
     });
 }
@@ -67,7 +72,14 @@ async function banner({ url, adminToken, corral }: Running, { config, file }: Lo
   }
   const node = rows[0]?.fqdn;
   if (node === undefined) {
-    lines.push('The fleet is empty. To fill it:', '', `  ${set}`, ...address(url), `  ${call} create site name=fra1`, `  ${call} create node fqdn=hv1.example.com site=fra1 roles.hypervisor.cores=16 roles.hypervisor.ram=64GiB roles.hypervisor.methods=KVM`);
+    lines.push(
+      'The fleet is empty. To fill it:',
+      '',
+      `  ${set}`,
+      ...address(url),
+      `  ${call} create site name=fra1`,
+      `  ${call} create node fqdn=hv1.example.com site=fra1 roles.hypervisor.cores=16 roles.hypervisor.ram=64GiB roles.hypervisor.methods=KVM`,
+    );
   } else {
     lines.push(`The documents of ${node}, for Puppet (ENC, Hiera) and Salt (pillar):`, '', `  ${set}`);
     for (const kind of ['enc', 'hiera', 'pillar']) lines.push(`  curl -H "Authorization: Bearer $CORRAL_TOKEN" ${url}/${kind}/${node}`);

@@ -76,13 +76,24 @@ Examples:
     .action(get);
   common(program.command('create <noun> [field=value...]').summary('make a thing').description('Makes a thing and shows it.'))
     .option('-f, --file <file>', 'a body in YAML or JSON; - is stdin')
-    .addHelpText('after', `${VALUES}\n\nExamples:\n  corral create site name=fra1\n  corral create vm name=web cores=4 ram=2GiB method=KVM volumes.0.size=20GiB\n  corral create vm -f web.yaml name=web2`)
+    .addHelpText(
+      'after',
+      `${VALUES}\n\nExamples:\n  corral create site name=fra1\n  corral create vm name=web cores=4 ram=2GiB method=KVM volumes.0.size=20GiB\n  corral create vm -f web.yaml name=web2`,
+    )
     .action(create);
-  common(program.command('set <noun> <key> [field=value...]').summary('change fields of a thing').description('Changes fields of a thing and shows it; what is not named stays.'))
+  common(
+    program
+      .command('set <noun> <key> [field=value...]')
+      .summary('change fields of a thing')
+      .description('Changes fields of a thing and shows it; what is not named stays.'),
+  )
     .option('-f, --file <file>', 'a body in YAML or JSON; - is stdin')
     .option('--if-version <n>', 'only if it still has this version', whole)
     .option('--upsert', 'make it when it is not there')
-    .addHelpText('after', `${VALUES}\n\nExamples:\n  corral set vm 7 cores=8 ram=4GiB\n  corral set node hv1.example.com state=maintenance roles.ceph_mon=null\n  corral set site fra1 --upsert title=Frankfurt`)
+    .addHelpText(
+      'after',
+      `${VALUES}\n\nExamples:\n  corral set vm 7 cores=8 ram=4GiB\n  corral set node hv1.example.com state=maintenance roles.ceph_mon=null\n  corral set site fra1 --upsert title=Frankfurt`,
+    )
     .action(set);
   clientOptions(program.command('delete <noun> <key>').summary('delete a thing').description('Deletes a thing; refused while others refer to it.'))
     .option('--if-version <n>', 'only if it still has this version', whole)
@@ -101,7 +112,8 @@ async function get(name: string | undefined, args: readonly string[], options: G
   const noun = findNoun(nouns, name);
   const keys = args.filter((arg) => !isAssignment(arg));
   const filters = parseFilters(noun, args.filter(isAssignment));
-  if (keys.length > 1 || (keys.length === 1 && filters.length > 0)) throw new CliError('usage', 'give one key, or filters of the form field=value', [`e.g. corral get ${noun.noun} ${keys[0]}`]);
+  if (keys.length > 1 || (keys.length === 1 && filters.length > 0))
+    throw new CliError('usage', 'give one key, or filters of the form field=value', [`e.g. corral get ${noun.noun} ${keys[0]}`]);
   const client = createClient(options);
   const params = new URLSearchParams();
   if (options.fields) params.set('fields', options.fields);
@@ -132,9 +144,16 @@ async function showTable(noun: Noun, nouns: readonly Noun[], found: AsyncIterabl
 }
 
 /** The pages of a list, until `limit`; says in `state` whether there was more. */
-async function* pages(client: Client, noun: Noun, params: URLSearchParams, limit: number, state: { more: boolean }, json: boolean): AsyncGenerator<readonly Row[]> {
+async function* pages(
+  client: Client,
+  noun: Noun,
+  params: URLSearchParams,
+  limit: number,
+  state: { more: boolean },
+  json: boolean,
+): AsyncGenerator<readonly Row[]> {
   let path: string | undefined;
-  for (let left = limit; left > 0; ) {
+  for (let left = limit; left > 0;) {
     const size = Math.min(left, MAX_PAGE);
     params.set('limit', String(size));
     const { body } = await client.ask('GET', path ?? `/api/v1/${noun.route}?${params}`, { json });
@@ -152,7 +171,13 @@ async function listNouns(nouns: readonly Noun[], { output, quiet }: GetOptions):
   const short = nouns.map(({ noun, plural, summary, key, area }) => ({ noun, plural, key: key.join(':'), area, summary }));
   if (output !== 'table') return emit(output, short);
   if (quiet) return write(short.map((one) => `${one.plural}\n`).join(''));
-  await write(`${table(['noun', 'key', 'what it is'].map((title) => ({ title })), short.map((one) => [one.plural.replaceAll('_', '-'), one.key, one.summary]), { width: terminalWidth() })}\n`);
+  await write(
+    `${table(
+      ['noun', 'key', 'what it is'].map((title) => ({ title })),
+      short.map((one) => [one.plural.replaceAll('_', '-'), one.key, one.summary]),
+      { width: terminalWidth() },
+    )}\n`,
+  );
 }
 
 async function showThing(noun: Noun, nouns: readonly Noun[], row: Row, { output, quiet }: Common): Promise<void> {
@@ -166,7 +191,8 @@ async function bodyOf(noun: Noun, args: readonly string[], file: string | undefi
 }
 
 function may(noun: Noun, verb: 'create' | 'set' | 'delete'): void {
-  if (!noun.verbs.includes(verb)) throw new CliError('usage', `a ${noun.title.toLowerCase()} has no ${verb}${noun.verbs.length > 0 ? `; it has ${noun.verbs.join(', ')}` : ''}`);
+  if (!noun.verbs.includes(verb))
+    throw new CliError('usage', `a ${noun.title.toLowerCase()} has no ${verb}${noun.verbs.length > 0 ? `; it has ${noun.verbs.join(', ')}` : ''}`);
 }
 
 async function create(name: string, args: readonly string[], options: WriteOptions): Promise<void> {
@@ -174,7 +200,11 @@ async function create(name: string, args: readonly string[], options: WriteOptio
   const noun = findNoun(nouns, name);
   may(noun, 'create');
   const body = await bodyOf(noun, args, options.file);
-  const { body: answer } = await createClient(options).ask('POST', `/api/v1/${noun.route}`, { body, json: options.output === 'json', hints: (problem) => hintsOf(noun, problem.errors ?? []) });
+  const { body: answer } = await createClient(options).ask('POST', `/api/v1/${noun.route}`, {
+    body,
+    json: options.output === 'json',
+    hints: (problem) => hintsOf(noun, problem.errors ?? []),
+  });
   await showThing(noun, nouns, JSON.parse(answer.toString()) as Row, options);
 }
 
@@ -183,7 +213,8 @@ async function set(name: string, key: string, args: readonly string[], options: 
   const noun = findNoun(nouns, name);
   may(noun, 'set');
   const body = await bodyOf(noun, args, options.file);
-  if (Object.keys(body).length === 0 && !options.upsert) throw new CliError('usage', 'nothing to set: give field=value, or -f file', [`fields of a ${noun.noun}: ${Object.keys(noun.write).join(', ')}`]);
+  if (Object.keys(body).length === 0 && !options.upsert)
+    throw new CliError('usage', 'nothing to set: give field=value, or -f file', [`fields of a ${noun.noun}: ${Object.keys(noun.write).join(', ')}`]);
   const { body: answer } = await createClient(options).ask(options.upsert ? 'PUT' : 'PATCH', pathOf(noun, key), {
     body,
     headers: guard(options.ifVersion),

@@ -15,7 +15,10 @@ type Row = Readonly<Record<string, unknown>>;
 
 /** `corral token create|list|delete`. */
 export function tokenCommand(program: Command): void {
-  const token = program.command('token').summary('make, list and delete tokens').description('Makes, lists and deletes the tokens that let people and programs in.');
+  const token = program
+    .command('token')
+    .summary('make, list and delete tokens')
+    .description('Makes, lists and deletes the tokens that let people and programs in.');
   const add = (command: Command): Command =>
     clientOptions(command).option('--local', 'work on the database itself, with no token: for whoever lost the admin token');
   add(
@@ -23,20 +26,34 @@ export function tokenCommand(program: Command): void {
       .command('create <name>')
       .summary('make a token and print it')
       .description('Makes a token and prints it on stdout, this once; Corral keeps only its hash.')
-      .addOption(new Option('--kind <kind>', 'admin may do all, reader may read all, node reads the documents of its node').choices(['admin', 'reader', 'node']).makeOptionMandatory())
+      .addOption(
+        new Option('--kind <kind>', 'admin may do all, reader may read all, node reads the documents of its node')
+          .choices(['admin', 'reader', 'node'])
+          .makeOptionMandatory(),
+      )
       .option('--node <fqdn>', 'of a node token: the node')
       .addOption(outputOption()),
   )
-    .addHelpText('after', '\nExamples:\n  corral token create grafana --kind reader\n  corral token create hv1 --kind node --node hv1.example.com > token\n  corral token create rescue --kind admin --local')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  corral token create grafana --kind reader\n  corral token create hv1 --kind node --node hv1.example.com > token\n  corral token create rescue --kind admin --local',
+    )
     .action(create);
-  add(token.command('list').summary('list the tokens').description('Lists the tokens; what they are is not kept.').addOption(outputOption())).addHelpText('after', '\nExamples:\n  corral token list').action(list);
-  add(token.command('delete <name>').summary('delete a token').description('Deletes a token: whoever shows it is refused from now on.')).addHelpText('after', '\nExamples:\n  corral token delete grafana').action(remove);
+  add(token.command('list').summary('list the tokens').description('Lists the tokens; what they are is not kept.').addOption(outputOption()))
+    .addHelpText('after', '\nExamples:\n  corral token list')
+    .action(list);
+  add(token.command('delete <name>').summary('delete a token').description('Deletes a token: whoever shows it is refused from now on.'))
+    .addHelpText('after', '\nExamples:\n  corral token delete grafana')
+    .action(remove);
 }
 
 async function create(name: string, options: Options & { kind: string; node?: string }): Promise<void> {
-  if ((options.kind === 'node') !== (options.node !== undefined)) throw new CliError('usage', options.kind === 'node' ? 'a node token needs --node' : '--node is for node tokens');
+  if ((options.kind === 'node') !== (options.node !== undefined))
+    throw new CliError('usage', options.kind === 'node' ? 'a node token needs --node' : '--node is for node tokens');
   const body = { name, kind: options.kind, ...(options.node === undefined ? {} : { node: options.node }) };
-  const row = options.local ? await createLocally(body) : (JSON.parse((await createClient(options).ask('POST', '/api/v1/tokens', { body, json: options.output === 'json' })).body.toString()) as Row);
+  const row = options.local
+    ? await createLocally(body)
+    : (JSON.parse((await createClient(options).ask('POST', '/api/v1/tokens', { body, json: options.output === 'json' })).body.toString()) as Row);
   if (options.output !== 'table') return emit(options.output, row);
   note(`Token '${name}' (${options.kind}${options.node === undefined ? '' : ` of ${options.node}`}); it is not shown again:`);
   await write(`${String(row['token'])}\n`);
@@ -48,7 +65,9 @@ async function createLocally(body: Row): Promise<Row> {
 }
 
 async function list(options: Options): Promise<void> {
-  const rows = options.local ? await listLocally() : ((JSON.parse((await createClient(options).ask('GET', '/api/v1/tokens?limit=1000&sort=name')).body.toString()) as { tokens: Row[] }).tokens);
+  const rows = options.local
+    ? await listLocally()
+    : (JSON.parse((await createClient(options).ask('GET', '/api/v1/tokens?limit=1000&sort=name')).body.toString()) as { tokens: Row[] }).tokens;
   if (options.output !== 'table') return emit(options.output, rows);
   const nouns = await loadNouns();
   const noun = findNoun(nouns, 'token');
