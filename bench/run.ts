@@ -5,7 +5,6 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { attachEmbedded } from '../src/db/embedded.ts';
 import { openCorral, type Corral } from '../src/corral.ts';
-import { transaction } from '../src/db/write.ts';
 import { generateFleet } from '../src/fleet/generate.ts';
 import { loadConfig } from '../src/kernel/config.ts';
 import { hashToken, newToken } from '../src/modules/control/token.verbs.ts';
@@ -64,15 +63,11 @@ async function rig(nodes: number, vms: number): Promise<Rig> {
 async function tokens(corral: Corral): Promise<Map<string, string>> {
   const { rows } = await corral.pool.query<{ id: string; fqdn: string }>(`select id, fqdn from node where state <> 'deactivated' order by id`);
   const made = new Map(rows.map((row) => [row.fqdn, newToken('node')]));
-  await transaction(corral.store, async (tx) => {
-    const hashes = [...made.values()].map((token) => hashToken(token));
-    await tx.em.getConnection().execute(
-      `insert into token (name, kind, node_id, hash) select 'bench-' || id, 'node', id, hash from unnest(?::bigint[], ?::bytea[]) as x (id, hash)`,
-      [rows.map((row) => row.id), hashes],
-      'run',
-      tx.em.getTransactionContext(),
-    );
-  });
+  const hashes = [...made.values()].map((token) => hashToken(token));
+  await corral.pool.query(`insert into token (name, kind, node_id, hash) select 'bench-' || id, 'node', id, hash from unnest($1::bigint[], $2::bytea[]) as x (id, hash)`, [
+    rows.map((row) => row.id),
+    hashes,
+  ]);
   return made;
 }
 

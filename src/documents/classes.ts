@@ -21,6 +21,20 @@ export function sectionsOf(body: DocumentBody): { readonly path: ClassPath; read
   return found;
 }
 
+/**
+ * A body with its sections emptied: all that the ENC answer and the tops are made from, in a few hundred
+ * bytes, so that they never read the whole document.
+ */
+export function headOf(body: DocumentBody): DocumentBody {
+  const head: Record<string, Json> = {};
+  for (const key of ['environment', 'node', 'roles', 'site']) head[key] = body[key] ?? null;
+  for (const { path } of sectionsOf(body)) {
+    const [, first = '', second] = path;
+    head[first] = second === undefined ? {} : { ...(isObject(head[first]) ? head[first] : {}), [second]: {} };
+  }
+  return head;
+}
+
 /** The classes of a document: `corral` first. */
 export function classesOf(body: DocumentBody): ClassPath[] {
   return [['corral'], ...sectionsOf(body).map(({ path }) => path)];

@@ -1,5 +1,6 @@
 /** Documents: what the rest of Corral uses of this folder. Pure: no I/O, no clock, no environment. */
 export { buildDocument, type DocumentBody, type NodeDocument, type Role } from './document.ts';
+export { headOf } from './classes.ts';
 export { encOf, type Enc } from './enc.ts';
 export { escapeHiera, hieraOf } from './hiera.ts';
 export { pillarOf } from './pillar.ts';

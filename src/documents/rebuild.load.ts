@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { prepared } from '../db/prepared.ts';
 import type { Tx } from '../db/write.ts';
 import type { SecretBox } from '../kernel/secret.ts';
+import { headOf } from './classes.ts';
 import { buildDocument, type DocumentBody } from './document.ts';
 import { hasSecrets, loadNodes } from './node.load.ts';
 
@@ -24,7 +25,7 @@ export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
       .filter(({ id, document }) => before.get(id) !== document.hash);
     for (const { id, document, secret } of changed) {
       const body = secret ? sealBody(tx.store.secrets, id, document.json) : document.json;
-      await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, body = ${body}::json, built_at = now() where node_id = ${id}`.execute(tx.db);
+      await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, head = ${JSON.stringify(headOf(document.body))}::json, body = ${body}::json, built_at = now() where node_id = ${id}`.execute(tx.db);
     }
   }
 }

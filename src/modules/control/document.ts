@@ -13,6 +13,8 @@ export const Document = defineEntity({
     /** First 16 hexadecimal digits of the SHA-256 of the body. */
     hash: p.text().default(''),
     built_at: base.created_at,
+    /** The body with its sections emptied: what ENC and tops are made from. */
+    head: p.text().columnType('json').defaultRaw(`'{}'`),
     /** The canonical document without its version: see src/documents/document.ts. */
     body: p.text().columnType('json').defaultRaw(`'{}'`),
   },
