@@ -124,7 +124,10 @@ if (wanted('a', 'b', 'e', 'g')) {
   const byNode = await tokens(corral);
   const { rows } = await corral.pool.query<{ fqdn: string }>(`select n.fqdn from node n join hypervisor h on h.node_id = n.id join vm v on v.hypervisor_id = h.id where n.manager = 'puppet' group by 1 order by count(*) desc, 1 limit 1`);
   const node = rows[0]!.fqdn;
-  if (wanted('a')) add(await serving(server, node, byNode.get(node)!, 32));
+  if (wanted('a')) {
+    add(await serving(server, node, byNode.get(node)!, 64));
+    add(await serving(server, node, byNode.get(node)!, 16));
+  }
   if (wanted('b')) add(await building(corral));
   if (wanted('e')) add(await agents(server, [...byNode].map(([fqdn, token]) => get(`/enc/${fqdn}`, token))));
   if (wanted('g')) add(encClient(server, node, byNode.get(node)!, folder));

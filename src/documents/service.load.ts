@@ -25,6 +25,8 @@ export interface Found {
 
 export interface Rendered {
   readonly bytes: Buffer;
+  /** The same as text where it is short: Node sends it with the headers in one write. */
+  readonly text: string | undefined;
   readonly etag: string;
   readonly version: string;
 }
@@ -50,10 +52,12 @@ interface LookupRow {
 }
 
 /** Lookups under way at once; the others wait and share the next one. */
-const LOOKUPS = 1;
+const LOOKUPS = 2;
 /** Most requests that share one lookup. */
 const BATCH = 256;
 
+/** Documents up to this many bytes are kept as text too. */
+const SHORT = 4096;
 /** Token hashes kept. */
 const HASHES = 20_000;
 
@@ -143,8 +147,10 @@ export class DocumentService {
     if (kept) return kept;
     const { version, body } = envelope === 'enc' || envelope === 'tops' ? await this.#loadHead(node.id, asked) : await this.load(node.id, asked);
     const data = envelop(envelope, body, version, node.manager);
-    const bytes = Buffer.from(format === 'json' ? JSON.stringify(data) : format === 'yaml' ? toYaml(data) : toMsgpack(data));
-    const rendered: Rendered = { bytes, version, etag: `"${version}-${envelope === 'documents' ? node.manager : envelope}.${format}"` };
+    const written = format === 'json' ? JSON.stringify(data) : format === 'yaml' ? toYaml(data) : toMsgpack(data);
+    const bytes = Buffer.from(written as string);
+    const text = typeof written === 'string' && bytes.length <= SHORT ? written : undefined;
+    const rendered: Rendered = { bytes, text, version, etag: `"${version}-${envelope === 'documents' ? node.manager : envelope}.${format}"` };
     this.#cache.set(key(version), rendered);
     return rendered;
   }
@@ -251,7 +257,8 @@ class RenderCache {
 
   get(key: string): Rendered | undefined {
     const entry = this.#entries.get(key);
-    if (!entry) return undefined;
+    /* While there is room nothing goes, and the order does not matter. */
+    if (!entry || this.#size < this.#limit / 2) return entry;
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     return entry;

@@ -24,6 +24,10 @@ export interface DocumentRequest {
   readonly format: Format;
 }
 
+/** Hosts ask for the same URL again and again: what the last ones meant is kept. */
+const parsed = new Map<string, DocumentRequest>();
+const PARSED = 20_000;
+
 /** Whether a URL is for a document. */
 export function isDocumentPath(url: string): boolean {
   return PATH.test(url);
@@ -34,6 +38,16 @@ export function isDocumentPath(url: string): boolean {
  * @throws Problem not-found, not-acceptable, bad-request
  */
 export function parseDocumentRequest(url: string, accept: string | undefined): DocumentRequest {
+  const key = `${accept ?? ''} ${url}`;
+  const known = parsed.get(key);
+  if (known) return known;
+  const request = parse(url, accept);
+  if (parsed.size >= PARSED) parsed.clear();
+  parsed.set(key, request);
+  return request;
+}
+
+function parse(url: string, accept: string | undefined): DocumentRequest {
   const match = PATH.exec(url);
   const envelope = match?.[1] as Envelope | undefined;
   if (!match || !envelope) throw new Problem('not-found', 'There is no such document');
@@ -72,7 +86,7 @@ export async function serveDocument(service: DocumentService, request: IncomingM
   const found = await service.find(tokenOf(authorization, cookie), asked.name);
   if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found, id);
   if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') return sendJson(response, found, {}, id);
-  const { bytes, etag, version } = await service.render(found, asked.name, asked.envelope, asked.format as 'json');
+  const { bytes, text, etag, version } = await service.render(found, asked.name, asked.envelope, asked.format as 'json');
   /* All headers in one go: setHeader would take the slow way. */
   const headers = {
     'X-Request-Id': id,
@@ -87,7 +101,7 @@ export async function serveDocument(service: DocumentService, request: IncomingM
     return { status: 304, bytes: 0, identity: found.identity, version };
   }
   response.writeHead(200, { ...headers, 'Content-Type': media[asked.format], 'Content-Length': bytes.length });
-  response.end(request.method === 'HEAD' ? undefined : bytes);
+  response.end(request.method === 'HEAD' ? undefined : (text ?? bytes));
   return { status: 200, bytes: bytes.length, identity: found.identity, version };
 }
 
