@@ -3,7 +3,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import type { Corral } from '../src/corral.ts';
+import { openCorral, type Corral } from '../src/corral.ts';
+import { loadConfig } from '../src/kernel/config.ts';
 import { authenticate } from '../src/auth/identity.ts';
 import { createThing } from '../src/db/write.ts';
 import { ADMIN, median, type Line, type Server } from './support.ts';
@@ -51,7 +52,7 @@ async function ours(server: Server): Promise<number> {
 }
 
 /** The statements of one creation, as the driver sends them. */
-async function capture(corral: Corral): Promise<{ list: Captured[]; vm: number; card: number; node: number }> {
+async function capture(corral: Corral, folder: string): Promise<{ list: Captured[]; vm: number; card: number; node: number }> {
   const list: Captured[] = [];
   const proto = pg.Client.prototype as unknown as { query: (...args: unknown[]) => unknown };
   const original = proto.query;
@@ -61,19 +62,26 @@ async function capture(corral: Corral): Promise<{ list: Captured[]; vm: number; 
     else if (typeof config === 'object' && config !== null && 'text' in config) list.push({ text: String(config.text), values: ((config as { values?: unknown[] }).values ?? []) as unknown[] });
     return original.apply(this, args);
   };
-  await authenticate(corral.pool, ADMIN);
-  const row = await createThing(corral.store, corral.catalog.byNoun('vm'), VM);
+  /* Connections keep the query function that they find when they are made: these come after the exchange. */
+  const { config } = loadConfig({ DATABASE_URL: corral.url, CORRAL_DATA: folder });
+  const watched = await openCorral(config);
+  await authenticate(watched.pool, ADMIN);
+  list.length = 0;
+  await authenticate(watched.pool, ADMIN);
+  const row = await createThing(watched.store, watched.catalog.byNoun('vm'), VM);
   proto.query = original;
+  await watched.close();
   const { rows } = await corral.pool.query<{ card: string; node: string }>(`select i.id as card, h.node_id as node from vm v join vm_interface i on i.vm_id = v.id join hypervisor h on h.id = v.hypervisor_id where v.id = $1`, [row['id']]);
   return { list, vm: Number(row['id']), card: Number(rows[0]!.card), node: Number(rows[0]!.node) };
 }
 
 /** The captured statements as a pgbench script: what one statement gives, the next ones use. */
-async function script(corral: Corral): Promise<string> {
-  const { list, vm, card, node } = await capture(corral);
+async function script(corral: Corral, folder: string): Promise<string> {
+  const { list, vm, card, node } = await capture(corral, folder);
   await corral.pool.query('drop table if exists bench_value; create table bench_value (name text primary key, value text)');
   const lines: string[] = [];
   for (const [i, { text, values }] of list.entries()) {
+    if (text.startsWith('set plan_cache_mode')) continue;
     const vmColumns = /insert into vm \(id, name, ([^)]*)\)/.exec(text)?.[1]?.split(', ');
     const hypervisor = vmColumns ? vmColumns.indexOf('"hypervisor_id"') + 2 : -1;
     const literals: string[] = [];
@@ -106,7 +114,7 @@ export async function creation(server: Server, corral: Corral, hosts: number, fo
   }
   const file = join(folder, 'create.sql');
   for (let i = 0; i < 20; i++) await server.call('POST', '/api/v1/vms', VM);
-  writeFileSync(file, await script(corral));
+  writeFileSync(file, await script(corral, folder));
   const url = new URL(corral.url);
   const yardstick = (): number => {
     const run = spawnSync(pgbench!, ['-n', '-M', 'prepared', '-c', String(CLIENTS), '-j', '1', '-T', String(SECONDS), '-f', file, '-h', url.searchParams.get('host')!, '-U', 'corral', 'corral'], { encoding: 'utf8' });

@@ -62,8 +62,7 @@ const clients = list(sql`select ${cluster(sql`c.id`)} as cluster,
 const hypervisor = one(sql`select h.cores, h.ram, h.local_path, h.volume_group,
   (select coalesce(json_agg(m.virt_method order by m.virt_method), '[]'::json) from hypervisor_method m where m.hypervisor_id = h.id) as methods,
   ${vms} as vms, ${pools} as pools,
-  ${list(sql`select ${volumeColumns} from volume o where o.hypervisor_id = h.id
-    union all select ${volumeColumns} from volume o join vm v on v.id = o.vm_id where v.hypervisor_id = h.id and o.hypervisor_id is null order by id`)} as volumes,
+  ${list(sql`select ${volumeColumns} from volume o where o.hypervisor_id = h.id and o.vm_id is null order by o.id`)} as volumes,
   ${networks} as networks, ${clients} as ceph
   from hypervisor h where h.node_id = n.id`);
 
@@ -98,7 +97,14 @@ type Sealed = CephKey & { readonly cluster_id: number };
  */
 export async function loadNodes(db: Db, ids: readonly number[], secrets: SecretBox): Promise<NodeAggregate[]> {
   const rows = await load(db, [ids]);
-  return rows.map((row) => openSecrets(row.aggregate, secrets));
+  return rows.map((row) => gatherVolumes(openSecrets(row.aggregate, secrets)));
+}
+
+/** The statement gives free volumes beside each virtual machine's own; the aggregate has all of them, by id. */
+function gatherVolumes(aggregate: NodeAggregate): NodeAggregate {
+  const { hypervisor } = aggregate;
+  if (hypervisor) Object.assign(hypervisor, { volumes: [...hypervisor.volumes, ...hypervisor.vms.flatMap((vm) => vm.volumes)].sort((a, b) => a.id - b.id) });
+  return aggregate;
 }
 
 /** Replaces each key's sealed secret by the secret, in place: the aggregate was just parsed and is nobody else's. */
