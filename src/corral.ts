@@ -96,9 +96,10 @@ async function upgradeDocuments({ url, store }: Corral): Promise<void> {
  * @returns the token, or undefined when the database is not new
  */
 export async function firstStart({ store }: Corral, preset: string | undefined, fleet: ((corral: Store) => Promise<void>) | undefined): Promise<string | undefined> {
-  const existing = await store.orm.em.fork().getConnection().execute<{ n: string }[]>('select count(*) as n from token');
-  if (Number(existing[0]!.n) > 0) return undefined;
-  if (fleet) await fleet(store);
+  const existing = await store.orm.em.fork().getConnection().execute<{ tokens: string; sites: string }[]>('select (select count(*) from token) as tokens, (select count(*) from site) as sites');
+  if (Number(existing[0]!.tokens) > 0) return undefined;
+  /* A fleet that was imported before the first start stays alone. */
+  if (fleet && Number(existing[0]!.sites) === 0) await fleet(store);
   const token = preset ?? newToken('admin');
   const made = await transaction(store, async (tx) => {
     /* Two first starts on one database: the second finds the token of the first. */
