@@ -29,7 +29,9 @@ export async function prepare(corral: Corral): Promise<void> {
   for (const second of [200, 201, 202, 203]) await make('subnet', { cidr: `10.${second}.0.0/16`, network: 'bench' });
   await make('subnet', { cidr: 'fd00:bec4::/64', network: 'bench' });
   await make('storage_pool', { name: 'bench', is_default: true });
-  await pool.query(`insert into pool_attachment (hypervisor_id, storage_pool_id) select id, (select id from storage_pool where name = 'bench') from hypervisor`);
+  await pool.query(
+    `insert into pool_attachment (hypervisor_id, storage_pool_id) select id, (select id from storage_pool where name = 'bench') from hypervisor`,
+  );
   await pool.query(`update hypervisor set cores = 1024, cpu_overcommit = 100, ram = 1e14::bigint, ram_overcommit = 1`);
   await pool.query(`insert into hypervisor_method select id, 'QEMU' from hypervisor on conflict do nothing`);
   await pool.query('vacuum analyze');
@@ -59,7 +61,8 @@ async function capture(corral: Corral, folder: string): Promise<{ list: Captured
   proto.query = function query(this: unknown, ...args: unknown[]) {
     const config = args[0];
     if (typeof config === 'string') list.push({ text: config, values: (args[1] as unknown[] | undefined) ?? [] });
-    else if (typeof config === 'object' && config !== null && 'text' in config) list.push({ text: String(config.text), values: ((config as { values?: unknown[] }).values ?? []) as unknown[] });
+    else if (typeof config === 'object' && config !== null && 'text' in config)
+      list.push({ text: String(config.text), values: ((config as { values?: unknown[] }).values ?? []) as unknown[] });
     return original.apply(this, args);
   };
   /* Connections keep the query function that they find when they are made: these come after the exchange. */
@@ -71,7 +74,10 @@ async function capture(corral: Corral, folder: string): Promise<{ list: Captured
   const row = await createThing(watched.store, watched.catalog.byNoun('vm'), VM);
   proto.query = original;
   await watched.close();
-  const { rows } = await corral.pool.query<{ card: string; node: string }>(`select i.id as card, h.node_id as node from vm v join vm_interface i on i.vm_id = v.id join hypervisor h on h.id = v.hypervisor_id where v.id = $1`, [row['id']]);
+  const { rows } = await corral.pool.query<{ card: string; node: string }>(
+    `select i.id as card, h.node_id as node from vm v join vm_interface i on i.vm_id = v.id join hypervisor h on h.id = v.hypervisor_id where v.id = $1`,
+    [row['id']],
+  );
   return { list, vm: Number(row['id']), card: Number(rows[0]!.card), node: Number(rows[0]!.node) };
 }
 
@@ -88,8 +94,10 @@ async function script(corral: Corral, folder: string): Promise<string> {
     for (const [j, value] of values.entries()) {
       const name = `s${i}_${j}`;
       if (j + 1 === hypervisor) literals.push(':p_id');
-      else if (Array.isArray(value)) literals.push(`array[${value.map((one) => (one === vm ? ':v_id' : one === node ? ':t_node_id' : String(one))).join(', ')}]::bigint[]`);
-      else if (typeof value === 'number') literals.push(value === card ? ':v_card' : value === vm ? ':v_id' : value === node && text.includes('document') ? ':t_node_id' : String(value));
+      else if (Array.isArray(value))
+        literals.push(`array[${value.map((one) => (one === vm ? ':v_id' : one === node ? ':t_node_id' : String(one))).join(', ')}]::bigint[]`);
+      else if (typeof value === 'number')
+        literals.push(value === card ? ':v_card' : value === vm ? ':v_id' : value === node && text.includes('document') ? ':t_node_id' : String(value));
       else if (Buffer.isBuffer(value)) literals.push(`decode('${value.toString('hex')}', 'hex')`);
       else if (value === null || value === undefined) literals.push('null');
       else {
@@ -97,7 +105,10 @@ async function script(corral: Corral, folder: string): Promise<string> {
         literals.push(`(select value from bench_value where name = '${name}')`);
       }
     }
-    let line = text.replace('/* prepared */ ', '').replaceAll(/\s+/g, ' ').replaceAll(/\$(\d+)/g, (_, number: string) => literals[Number(number) - 1]!);
+    let line = text
+      .replace('/* prepared */ ', '')
+      .replaceAll(/\s+/g, ' ')
+      .replaceAll(/\$(\d+)/g, (_, number: string) => literals[Number(number) - 1]!);
     if (vmColumns) line = line.replace('select v.id, (select json_object_agg', 'select v.id, (select i.id from i) as card, (select json_object_agg');
     const prefix = vmColumns ? 'v_' : line.startsWith('select h.id from hypervisor h') ? 'p_' : line.startsWith('select distinct node_id') ? 't_' : undefined;
     lines.push(prefix ? `${line} \\gset ${prefix}` : `${line};`);
@@ -117,7 +128,28 @@ export async function creation(server: Server, corral: Corral, hosts: number, fo
   writeFileSync(file, await script(corral, folder));
   const url = new URL(corral.url);
   const yardstick = (): number => {
-    const run = spawnSync(pgbench!, ['-n', '-M', 'prepared', '-c', String(CLIENTS), '-j', '1', '-T', String(SECONDS), '-f', file, '-h', url.searchParams.get('host')!, '-U', 'corral', 'corral'], { encoding: 'utf8' });
+    const run = spawnSync(
+      pgbench!,
+      [
+        '-n',
+        '-M',
+        'prepared',
+        '-c',
+        String(CLIENTS),
+        '-j',
+        '1',
+        '-T',
+        String(SECONDS),
+        '-f',
+        file,
+        '-h',
+        url.searchParams.get('host')!,
+        '-U',
+        'corral',
+        'corral',
+      ],
+      { encoding: 'utf8' },
+    );
     const perSecond = Number(/tps = ([\d.]+)/.exec(run.stdout)?.[1]);
     if (run.status !== 0 || !Number.isFinite(perSecond)) throw new Error(`pgbench: ${run.stderr.slice(-2000)}`);
     return perSecond;

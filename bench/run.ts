@@ -21,7 +21,9 @@ function add(more: readonly Line[]): void {
   lines.push(...more);
   for (const { part, what, value, unit, against, ratio, target, met } of more) {
     const figure = `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`;
-    console.log(`(${part}) ${what.padEnd(62)} ${figure.padStart(28)}${ratio === undefined ? '' : `  ratio ${ratio.toFixed(2)} (against ${against!.toFixed(0)})`}${target === undefined ? '' : `  asked: ${target}: ${met ? 'yes' : 'NO'}`}`);
+    console.log(
+      `(${part}) ${what.padEnd(62)} ${figure.padStart(28)}${ratio === undefined ? '' : `  ratio ${ratio.toFixed(2)} (against ${against!.toFixed(0)})`}${target === undefined ? '' : `  asked: ${target}: ${met ? 'yes' : 'NO'}`}`,
+    );
   }
 }
 
@@ -64,10 +66,10 @@ async function tokens(corral: Corral): Promise<Map<string, string>> {
   const { rows } = await corral.pool.query<{ id: string; fqdn: string }>(`select id, fqdn from node where state <> 'deactivated' order by id`);
   const made = new Map(rows.map((row) => [row.fqdn, newToken('node')]));
   const hashes = [...made.values()].map((token) => hashToken(token));
-  await corral.pool.query(`insert into token (name, kind, node_id, hash) select 'bench-' || id, 'node', id, hash from unnest($1::bigint[], $2::bytea[]) as x (id, hash)`, [
-    rows.map((row) => row.id),
-    hashes,
-  ]);
+  await corral.pool.query(
+    `insert into token (name, kind, node_id, hash) select 'bench-' || id, 'node', id, hash from unnest($1::bigint[], $2::bytea[]) as x (id, hash)`,
+    [rows.map((row) => row.id), hashes],
+  );
   return made;
 }
 
@@ -113,7 +115,9 @@ function encClient(server: Server, node: string, token: string, folder: string):
   };
   const client = time(join(root, 'puppet/files/corral-enc'), [node]);
   const bare = time('ruby', ['-e', 'require "net/http"; require "json"; require "yaml"']);
-  return [{ part: 'g', what: 'the ENC client as a process (against ruby loading its libraries)', value: client, unit: 'ms', against: bare, ratio: client / bare }];
+  return [
+    { part: 'g', what: 'the ENC client as a process (against ruby loading its libraries)', value: client, unit: 'ms', against: bare, ratio: client / bare },
+  ];
 }
 
 console.log(`${cpus().length} × ${cpus()[0]?.model}, ${(totalmem() / 1e9).toFixed(0)} GB, Node ${process.version}, PostgreSQL embedded 18`);
@@ -122,14 +126,22 @@ if (wanted('f')) add(await starting());
 if (wanted('a', 'b', 'e', 'g')) {
   const { server, corral, folder, close } = await rig(1000, 20_000);
   const byNode = await tokens(corral);
-  const { rows } = await corral.pool.query<{ fqdn: string }>(`select n.fqdn from node n join hypervisor h on h.node_id = n.id join vm v on v.hypervisor_id = h.id where n.manager = 'puppet' group by 1 order by count(*) desc, 1 limit 1`);
+  const { rows } = await corral.pool.query<{ fqdn: string }>(
+    `select n.fqdn from node n join hypervisor h on h.node_id = n.id join vm v on v.hypervisor_id = h.id where n.manager = 'puppet' group by 1 order by count(*) desc, 1 limit 1`,
+  );
   const node = rows[0]!.fqdn;
   if (wanted('a')) {
     add(await serving(server, node, byNode.get(node)!, 64));
     add(await serving(server, node, byNode.get(node)!, 16));
   }
   if (wanted('b')) add(await building(corral));
-  if (wanted('e')) add(await agents(server, [...byNode].map(([fqdn, token]) => get(`/enc/${fqdn}`, token))));
+  if (wanted('e'))
+    add(
+      await agents(
+        server,
+        [...byNode].map(([fqdn, token]) => get(`/enc/${fqdn}`, token)),
+      ),
+    );
   if (wanted('g')) add(encClient(server, node, byNode.get(node)!, folder));
   await close();
 }
@@ -146,7 +158,14 @@ if (wanted('c', 'd')) {
   const { server, corral, folder, close } = await rig(10_000, 200_000);
   if (wanted('d')) {
     const byNode = await tokens(corral);
-    add(await memory(server, [...byNode].map(([fqdn, token]) => get(`/enc/${fqdn}`, token)), byNode.size, 200_000));
+    add(
+      await memory(
+        server,
+        [...byNode].map(([fqdn, token]) => get(`/enc/${fqdn}`, token)),
+        byNode.size,
+        200_000,
+      ),
+    );
   }
   if (wanted('c')) {
     await prepare(corral);
@@ -157,6 +176,13 @@ if (wanted('c', 'd')) {
   }
   await close();
 }
-writeFileSync(join(root, 'bench.json'), `${JSON.stringify({ at: new Date().toISOString(), machine: { cpu: cpus()[0]?.model, cores: cpus().length, memory: totalmem(), node: process.version }, lines }, null, 2)}\n`);
+writeFileSync(
+  join(root, 'bench.json'),
+  `${JSON.stringify({ at: new Date().toISOString(), machine: { cpu: cpus()[0]?.model, cores: cpus().length, memory: totalmem(), node: process.version }, lines }, null, 2)}\n`,
+);
 const missed = lines.filter((line) => line.met === false);
-console.log(missed.length === 0 ? 'every figure that was asked for is met; the figures are in bench.json' : `${missed.length} figures fall short; the figures are in bench.json`);
+console.log(
+  missed.length === 0
+    ? 'every figure that was asked for is met; the figures are in bench.json'
+    : `${missed.length} figures fall short; the figures are in bench.json`,
+);

@@ -35,7 +35,8 @@ export async function serving(server: Server, node: string, token: string, conne
   await new Promise((resolve) => raw.stdout.once('data', resolve));
   const lines: Line[] = [];
   /* Both programs are compiled by their engine as they run: what comes before that is not measured. */
-  for (const kind of kinds) for (const at of [server.port, port]) await load({ port: at, requests: [get(kind.path, token, kind.headers)], connections, seconds: SECONDS });
+  for (const kind of kinds)
+    for (const at of [server.port, port]) await load({ port: at, requests: [get(kind.path, token, kind.headers)], connections, seconds: SECONDS });
   for (const kind of kinds) {
     const requests = [get(kind.path, token, kind.headers)];
     const ours: number[] = [];
@@ -51,7 +52,16 @@ export async function serving(server: Server, node: string, token: string, conne
       p99.push(mine.p99);
     }
     const ratio = median(ours.map((value, i) => value / theirs[i]!));
-    lines.push({ part: 'a', what: `${kind.name}, ${connections} connections`, value: median(ours), unit: 'requests/s', against: median(theirs), ratio, target: '>= 0.6 of node:http', met: ratio >= 0.6 });
+    lines.push({
+      part: 'a',
+      what: `${kind.name}, ${connections} connections`,
+      value: median(ours),
+      unit: 'requests/s',
+      against: median(theirs),
+      ratio,
+      target: '>= 0.6 of node:http',
+      met: ratio >= 0.6,
+    });
     lines.push({ part: 'a', what: `${kind.name}, p99`, value: median(p99), unit: 'ms' });
   }
   await stop(raw);

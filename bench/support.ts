@@ -79,7 +79,7 @@ export async function stop(child: ChildProcess): Promise<void> {
 }
 
 export async function until(ready: () => Promise<boolean>, child?: ChildProcess): Promise<void> {
-  for (const end = performance.now() + 120_000; ; ) {
+  for (const end = performance.now() + 120_000; ;) {
     if (await ready().catch(() => false)) return;
     if ((child && child.exitCode !== null) || performance.now() > end) throw new Error('the server did not come up');
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -37,7 +37,18 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     context.header('X-Request-Id', context.get('requestId'));
     if (context.get('format') === 'html') securePage(context.res.headers);
     const identity = context.get('identity');
-    log.info({ id: context.get('requestId'), method: context.req.method, path: context.req.path, status: context.res.status, ms: Math.round((performance.now() - begun) * 10) / 10, kind: identity?.kind, token: identity?.name }, 'request');
+    log.info(
+      {
+        id: context.get('requestId'),
+        method: context.req.method,
+        path: context.req.path,
+        status: context.res.status,
+        ms: Math.round((performance.now() - begun) * 10) / 10,
+        kind: identity?.kind,
+        token: identity?.name,
+      },
+      'request',
+    );
   });
   app.use(async (context, next) => {
     if (!OPEN.has(context.req.path)) {
@@ -45,11 +56,14 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
       context.set('identity', await authenticate(services.pool, tokenOf(req.header('authorization'), req.header('cookie'))));
     }
     const { req } = context;
-    if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD') refuseForeign(req.header('sec-fetch-site'), req.header('origin'), req.header('host'));
+    if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD')
+      refuseForeign(req.header('sec-fetch-site'), req.header('origin'), req.header('host'));
     await next();
   });
   app.onError((error, context) => {
-    const seen = isRetryable(error) ? new Problem('unavailable', 'Too many changes at the same time; try again', { cause: error }) : toProblem(error, services.catalog, undefined);
+    const seen = isRetryable(error)
+      ? new Problem('unavailable', 'Too many changes at the same time; try again', { cause: error })
+      : toProblem(error, services.catalog, undefined);
     if (seen instanceof Problem) {
       if (seen.status >= 500) log.error({ id: context.get('requestId'), err: seen.cause }, seen.message);
       if (seen.status === 401 && context.req.method === 'GET' && wantsPage(context.req.header('accept'))) {
@@ -58,9 +72,15 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
       return problemAnswer(context, services, seen);
     }
     log.error({ id: context.get('requestId'), err: error }, 'a request failed');
-    return problemAnswer(context, services, new Problem('internal', `Something failed in Corral; its log has more under request id ${context.get('requestId')}`));
+    return problemAnswer(
+      context,
+      services,
+      new Problem('internal', `Something failed in Corral; its log has more under request id ${context.get('requestId')}`),
+    );
   });
-  app.notFound((context) => problemAnswer(context, services, new Problem('not-found', `There is nothing at ${context.req.path.slice(0, 200)}; /api/v1 and /docs say what there is`)));
+  app.notFound((context) =>
+    problemAnswer(context, services, new Problem('not-found', `There is nothing at ${context.req.path.slice(0, 200)}; /api/v1 and /docs say what there is`)),
+  );
 
   app.get('/healthz', (context) => context.json({ status: 'ok', version: services.version }));
   app.get('/readyz', async (context) => {
@@ -70,7 +90,9 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   app.get('/style.css', (context) => {
     const etag = etagOf(stylesheet);
     const headers = { ETag: etag, 'Cache-Control': 'public, max-age=300' };
-    return matches(context.req.header('if-none-match'), etag) ? context.body(null, 304, headers) : context.body(stylesheet, 200, { ...headers, 'Content-Type': 'text/css; charset=utf-8' });
+    return matches(context.req.header('if-none-match'), etag)
+      ? context.body(null, 304, headers)
+      : context.body(stylesheet, 200, { ...headers, 'Content-Type': 'text/css; charset=utf-8' });
   });
   app.get('/favicon.ico', (context) => context.body(null, 204));
   loginRoutes(app, services);
@@ -79,8 +101,11 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const format = formatOf(context);
     allow(context.get('identity')!, 'read');
     const counts = await countRows(services);
-    const { rows } = format === 'html' ? await services.pool.query<{ fqdn: string }>("select fqdn from node where state <> 'deactivated' order by id limit 1") : { rows: [] };
-    return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () => services.pages.home(pageContext(services, context), counts, rows[0]?.fqdn));
+    const { rows } =
+      format === 'html' ? await services.pool.query<{ fqdn: string }>("select fqdn from node where state <> 'deactivated' order by id limit 1") : { rows: [] };
+    return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () =>
+      services.pages.home(pageContext(services, context), counts, rows[0]?.fqdn),
+    );
   });
   let described: Record<string, unknown> | undefined;
   const description = (): Record<string, unknown> => (described ??= openApi(services.catalog, services.version));
@@ -116,8 +141,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const node = nodeOf(found, asked.name);
     const { version, body, builtAt } = await documents.load(node.id, asked.name);
     const text = toYaml(envelop(asked.envelope, body, version, node.manager));
-    const page = (): string =>
-      services.pages.document(pageContext(services, context), { envelope: asked.envelope, node: node.fqdn, version, builtAt, text });
+    const page = (): string => services.pages.document(pageContext(services, context), { envelope: asked.envelope, node: node.fqdn, version, builtAt, text });
     return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
   });
   app.route('/', apiRoutes(services));
@@ -131,7 +155,10 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
 
 /** Pages carry no script and load nothing from elsewhere. */
 function securePage(headers: Headers): void {
-  headers.set('Content-Security-Policy', "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
+  headers.set(
+    'Content-Security-Policy',
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+  );
   headers.set('X-Content-Type-Options', 'nosniff');
   headers.set('Referrer-Policy', 'same-origin');
 }
@@ -164,7 +191,13 @@ function loginRoutes(app: Hono<Env>, services: Services): void {
       const problem = new Problem('bad-token', 'This token is not known here. Copy the whole of it, from corral_ on');
       return context.body(services.pages.login(pageContext(services, context), { problem: problem.toDocument(), next }), 401, { 'Content-Type': media.html });
     }
-    setCookie(context, COOKIE, token, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: 12 * 3600, secure: context.req.header('x-forwarded-proto') === 'https' });
+    setCookie(context, COOKIE, token, {
+      httpOnly: true,
+      sameSite: 'Strict',
+      path: '/',
+      maxAge: 12 * 3600,
+      secure: context.req.header('x-forwarded-proto') === 'https',
+    });
     return context.redirect(next, 303);
   });
   app.post('/logout', (context) => {
@@ -175,7 +208,9 @@ function loginRoutes(app: Hono<Env>, services: Services): void {
 
 async function countRows(services: Services): Promise<Record<string, number>> {
   const models = services.catalog.models.filter((model) => model.resource.area !== 'Lists');
-  const { rows } = await services.pool.query<Record<string, string>>(`select ${models.map((model) => `(select count(*) from "${model.table}") as "${model.resource.noun}"`).join(', ')}`);
+  const { rows } = await services.pool.query<Record<string, string>>(
+    `select ${models.map((model) => `(select count(*) from "${model.table}") as "${model.resource.noun}"`).join(', ')}`,
+  );
   return Object.fromEntries(Object.entries(rows[0]!).map(([noun, count]) => [noun, Number(count)]));
 }
 
@@ -191,7 +226,8 @@ export function createHttpServer(options: AppOptions): Server {
     let name: string | undefined;
     let version: string | undefined;
     try {
-      if (request.method !== 'GET' && request.method !== 'HEAD') throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
+      if (request.method !== 'GET' && request.method !== 'HEAD')
+        throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
       const asked = parseDocumentRequest(url, request.headers.accept);
       if (asked.format === 'html') {
         await listener(request, response);
@@ -207,7 +243,10 @@ export function createHttpServer(options: AppOptions): Server {
       status = problem.status;
       sendProblem(response, problem, id);
     }
-    log.info({ id, method: request.method, path: url, status, ms: Math.round((performance.now() - begun) * 10) / 10, token: name, document: version }, 'request');
+    log.info(
+      { id, method: request.method, path: url, status, ms: Math.round((performance.now() - begun) * 10) / 10, token: name, document: version },
+      'request',
+    );
   };
   return createServer({ keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000 }, (request, response) => {
     const url = request.url ?? '/';
@@ -222,7 +261,12 @@ function sendProblem(response: ServerResponse, problem: Problem, id: string): vo
     return;
   }
   const body = JSON.stringify(problem.toDocument());
-  const headers: Record<string, string | number> = { 'X-Request-Id': id, 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' };
+  const headers: Record<string, string | number> = {
+    'X-Request-Id': id,
+    'Content-Type': 'application/problem+json',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+  };
   if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
   if (problem.status === 503) headers['Retry-After'] = 2;
   if (typeof problem.extra['allow'] === 'string') headers['Allow'] = problem.extra['allow'];

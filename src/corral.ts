@@ -95,17 +95,30 @@ async function upgradeDocuments({ url, store }: Corral): Promise<void> {
  * transaction. Does nothing when there is a token already.
  * @returns the token, or undefined when the database is not new
  */
-export async function firstStart({ store }: Corral, preset: string | undefined, fleet: ((corral: Store) => Promise<void>) | undefined): Promise<string | undefined> {
-  const existing = await store.orm.em.fork().getConnection().execute<{ tokens: string; sites: string }[]>('select (select count(*) from token) as tokens, (select count(*) from site) as sites');
+export async function firstStart(
+  { store }: Corral,
+  preset: string | undefined,
+  fleet: ((corral: Store) => Promise<void>) | undefined,
+): Promise<string | undefined> {
+  const existing = await store.orm.em
+    .fork()
+    .getConnection()
+    .execute<{ tokens: string; sites: string }[]>('select (select count(*) from token) as tokens, (select count(*) from site) as sites');
   if (Number(existing[0]!.tokens) > 0) return undefined;
   /* A fleet that was imported before the first start stays alone. */
   if (fleet && Number(existing[0]!.sites) === 0) await fleet(store);
   const token = preset ?? newToken('admin');
   const made = await transaction(store, async (tx) => {
     /* Two first starts on one database: the second finds the token of the first. */
-    const rows = await tx.em.getConnection().execute<unknown[]>('insert into token (name, kind, hash) values (?, ?, ?) on conflict (name) do nothing returning id', ['admin', 'admin', hashToken(token)], 'all', tx.em.getTransactionContext());
+    const rows = await tx.em
+      .getConnection()
+      .execute<unknown[]>(
+        'insert into token (name, kind, hash) values (?, ?, ?) on conflict (name) do nothing returning id',
+        ['admin', 'admin', hashToken(token)],
+        'all',
+        tx.em.getTransactionContext(),
+      );
     return rows.length > 0;
   });
   return made ? token : undefined;
 }
-

@@ -37,7 +37,10 @@ function isoTime(): () => string {
 
 /** Opens the database, loads the demonstration fleet into a new one, and listens. */
 export async function serve(config: Config): Promise<Running> {
-  const log = pino({ level: config.log_level, base: undefined, timestamp: isoTime() }, pino.destination({ dest: 2, sync: false, minLength: LOG_BUFFER, periodicFlush: 250 }));
+  const log = pino(
+    { level: config.log_level, base: undefined, timestamp: isoTime() },
+    pino.destination({ dest: 2, sync: false, minLength: LOG_BUFFER, periodicFlush: 250 }),
+  );
   const corral = await openCorral(config);
   try {
     return await listen(config, log, corral, await firstStart(corral, config.admin_token, config.demo ? loadDemo : undefined));
@@ -48,7 +51,16 @@ export async function serve(config: Config): Promise<Running> {
 }
 
 async function listen(config: Config, log: Logger, corral: Corral, adminToken: string | undefined): Promise<Running> {
-  const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, pages, bodyLimit: config.body_limit, version: VERSION, publicUrl: config.public_url };
+  const services = {
+    store: corral.store,
+    catalog: corral.catalog,
+    db: corral.db,
+    pool: corral.pool,
+    pages,
+    bodyLimit: config.body_limit,
+    version: VERSION,
+    publicUrl: config.public_url,
+  };
   const server = createHttpServer({ services, documents: corral.documents, log });
   let active = 0;
   server.on('request', (_request, response) => {

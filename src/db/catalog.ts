@@ -69,9 +69,7 @@ export function createCatalog(orm: MikroORM, resources: readonly Resource[]): Ca
       if (field.ref !== undefined) (byNoun(field.ref).reverse as { model: Model; field: Field }[]).push({ model, field });
     }
     for (const [name, parts] of Object.entries(model.resource.parts ?? {})) {
-      (model.parts as Record<string, Record<string, Model>>)[name] = Object.fromEntries(
-        Object.entries(parts).map(([part, noun]) => [part, byNoun(noun)]),
-      );
+      (model.parts as Record<string, Record<string, Model>>)[name] = Object.fromEntries(Object.entries(parts).map(([part, noun]) => [part, byNoun(noun)]));
     }
     finishSchemas(model);
   }
@@ -102,6 +100,7 @@ function build(orm: MikroORM, resource: Resource): Model {
 function fieldOf(resource: Resource, meta: EntityMetadata, name: string, schema: z.ZodType, readOnly: boolean): Field {
   const prop = (meta.properties as Record<string, EntityProperty>)[name];
   if (!prop) throw new Error(`${resource.noun}.${name} is declared and is not a property of the entity`);
+  if (prop.nullable && !readOnly && !schema.safeParse(null).success) throw new Error(`${resource.noun}.${name} may be null in the table and not on the wire`);
   const json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
   const info = schema.meta() ?? {};
   const inner = json.anyOf?.find((one) => typeof one === 'object' && one.type !== 'null' && one.type !== undefined) as typeof json | undefined;

@@ -78,10 +78,7 @@ function account(): Account | undefined {
 function runAs(who: Account | undefined, command: string, args: readonly string[]): [string, string[]] {
   if (!who) return [command, [...args]];
   const caps = '+dac_read_search';
-  return [
-    'setpriv',
-    [`--reuid=${who.uid}`, `--regid=${who.gid}`, '--clear-groups', `--inh-caps=${caps}`, `--ambient-caps=${caps}`, '--', command, ...args],
-  ];
+  return ['setpriv', [`--reuid=${who.uid}`, `--regid=${who.gid}`, '--clear-groups', `--inh-caps=${caps}`, `--ambient-caps=${caps}`, '--', command, ...args]];
 }
 
 async function initialise(bin: Binaries, who: Account | undefined, directory: string): Promise<void> {
@@ -115,7 +112,7 @@ async function connect(url: string): Promise<pg.Client> {
 
 /** Connects as soon as the server answers; gives up when the child has ended. */
 async function reach(url: string, child: ChildProcess | undefined, log: () => string): Promise<pg.Client> {
-  for (const end = Date.now() + 60_000; ; ) {
+  for (const end = Date.now() + 60_000; ;) {
     try {
       return await connect(url);
     } catch (error) {
@@ -221,7 +218,7 @@ async function stop(lock: pg.Client, directory: string): Promise<void> {
   } catch {
     return;
   }
-  for (const end = Date.now() + 30_000; Date.now() < end; ) {
+  for (const end = Date.now() + 30_000; Date.now() < end;) {
     try {
       accessSync(file, constants.F_OK);
     } catch {

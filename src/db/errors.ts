@@ -35,7 +35,8 @@ export function toProblem(error: unknown, catalog: Catalog, model: Model | undef
   const { code, constraint = '', table = '', detail = '', column = '' } = driverError(error);
   if (code === undefined) {
     /* pg's own errors about a broken connection have no code. */
-    const broken = error instanceof Error && /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(error.message);
+    const broken =
+      error instanceof Error && /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(error.message);
     return broken ? unavailable(error) : error;
   }
   const owner = catalog.models.find((one) => one.table === table) ?? model;
@@ -49,12 +50,18 @@ export function toProblem(error: unknown, catalog: Catalog, model: Model | undef
       const columns = /^Key \(([^)]+)\)=/.exec(detail)?.[1]?.split(', ') ?? [];
       const names = columns.map((name) => owner?.fields.find((field) => field.column === name)?.name ?? name);
       const what = owner?.resource.title.toLowerCase() ?? 'thing';
-      return refuse('already-exists', names.map((name) => ({ pointer: `/${name}`, message: `another ${what} has this ${names.join(' and ')} already` })));
+      return refuse(
+        'already-exists',
+        names.map((name) => ({ pointer: `/${name}`, message: `another ${what} has this ${names.join(' and ')} already` })),
+      );
     }
     case '23503': {
       const used = /still referenced from table "(\w+)"/.exec(detail)?.[1];
       const user = catalog.models.find((one) => one.table === used);
-      if (used) return refuse('in-use', [{ pointer: '', message: `it is still used by ${user ? `a ${user.resource.title.toLowerCase()}` : used}; change or delete that first` }]);
+      if (used)
+        return refuse('in-use', [
+          { pointer: '', message: `it is still used by ${user ? `a ${user.resource.title.toLowerCase()}` : used}; change or delete that first` },
+        ]);
       const name = /^Key \(([^)]+)\)=/.exec(detail)?.[1] ?? '';
       return refuse('invalid', [{ pointer: `/${owner?.fields.find((field) => field.column === name)?.name ?? name}`, message: 'does not exist' }]);
     }

@@ -122,7 +122,15 @@ function likeText(value: string): string {
   return value.replace(/[\\%_]/g, '\\$&');
 }
 
-function refFilter(catalog: Catalog, model: Model, field: Field, operator: Operator, column: RawBuilder<unknown>, value: string, name: string): RawBuilder<unknown> {
+function refFilter(
+  catalog: Catalog,
+  model: Model,
+  field: Field,
+  operator: Operator,
+  column: RawBuilder<unknown>,
+  value: string,
+  name: string,
+): RawBuilder<unknown> {
   const target = catalog.byNoun(field.ref!);
   const one = (text: string): RawBuilder<unknown> => idOfKey(catalog, target, text);
   if (operator === '__in') return sql`${column} in (${sql.join(value.split(',').map(one))})`;
@@ -140,7 +148,8 @@ function refFilter(catalog: Catalog, model: Model, field: Field, operator: Opera
  */
 export function idOfKey(catalog: Catalog, model: Model, text: string): RawBuilder<unknown> {
   const alias = `k_${model.resource.noun}`;
-  if (/^\d{1,15}$/.test(text) && model.pk === 'id') return sql`(select ${sql.id(alias)}.id from ${sql.id(model.table)} as ${sql.id(alias)} where ${sql.id(alias)}.id = ${Number(text)})`;
+  if (/^\d{1,15}$/.test(text) && model.pk === 'id')
+    return sql`(select ${sql.id(alias)}.id from ${sql.id(model.table)} as ${sql.id(alias)} where ${sql.id(alias)}.id = ${Number(text)})`;
   const conditions = keyCondition(catalog, model, alias, text);
   if (!conditions) return sql`null::bigint`;
   return sql`(select ${sql.id(alias)}.${sql.id(model.pk)} from ${sql.id(model.table)} as ${sql.id(alias)} where ${conditions})`;
@@ -217,9 +226,13 @@ function scalar(model: Model, field: Field, name: string, text: string): unknown
   if (parsed.success) return parsed.data;
   /* Bounds such as a minimum say what may be stored; a comparison may name any number. */
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
-  throw new Problem('bad-request', `The value of '${name}' is not valid for ${model.resource.noun}.${field.name}: ${parsed.error.issues[0]?.message ?? 'wrong type'}`, {
-    extra: { parameter: name },
-  });
+  throw new Problem(
+    'bad-request',
+    `The value of '${name}' is not valid for ${model.resource.noun}.${field.name}: ${parsed.error.issues[0]?.message ?? 'wrong type'}`,
+    {
+      extra: { parameter: name },
+    },
+  );
 }
 
 function parseBoolean(name: string, text: string): boolean {
@@ -261,10 +274,20 @@ function parseSort(model: Model, text: string | undefined): SortKey[] {
 
 function parseFields(model: Model, text: string | undefined): ReadonlySet<string> | undefined {
   if (text === undefined || text === '') return undefined;
-  const known = new Set([model.pk, 'version', 'created_at', 'updated_at', ...model.fields.filter((field) => !field.writeOnly).map((field) => field.name), ...Object.keys(model.parts)]);
+  const known = new Set([
+    model.pk,
+    'version',
+    'created_at',
+    'updated_at',
+    ...model.fields.filter((field) => !field.writeOnly).map((field) => field.name),
+    ...Object.keys(model.parts),
+  ]);
   const names = text.split(',');
   for (const name of names) {
-    if (!known.has(name)) throw new Problem('bad-request', `'${name.slice(0, 80)}' is not a field of ${model.route}; there are: ${[...known].join(', ')}`, { extra: { parameter: 'fields' } });
+    if (!known.has(name))
+      throw new Problem('bad-request', `'${name.slice(0, 80)}' is not a field of ${model.route}; there are: ${[...known].join(', ')}`, {
+        extra: { parameter: 'fields' },
+      });
   }
   return new Set([model.pk, 'version', ...names]);
 }
@@ -274,7 +297,10 @@ function parseInclude(model: Model, text: string | undefined): string[] {
   const known = [...model.fields.filter((field) => field.ref !== undefined).map((field) => field.name), ...reverseNames(model).keys()];
   const names = [...new Set(text.split(','))];
   for (const name of names) {
-    if (!known.includes(name)) throw new Problem('bad-request', `'${name.slice(0, 80)}' cannot be included in ${model.route}; there are: ${known.join(', ')}`, { extra: { parameter: 'include' } });
+    if (!known.includes(name))
+      throw new Problem('bad-request', `'${name.slice(0, 80)}' cannot be included in ${model.route}; there are: ${known.join(', ')}`, {
+        extra: { parameter: 'include' },
+      });
   }
   return names;
 }

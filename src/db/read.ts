@@ -31,7 +31,10 @@ export async function listRows(db: Db, catalog: Catalog, model: Model, query: Li
   const only = query.fields && new Set([...query.fields, ...query.include]);
   /* The cursor's values come apart from the row: a relation may be included in it as an object. */
   const cursor = sql`json_build_array(${sql.join(query.sort.map((key) => orderSql(catalog, key)))})`;
-  const statement = sql<{ row: Row; cursor: unknown[] }>`select (select row_to_json(x) from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}) x) as row, ${cursor} as cursor
+  const statement = sql<{
+    row: Row;
+    cursor: unknown[];
+  }>`select (select row_to_json(x) from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}) x) as row, ${cursor} as cursor
     from ${sql.id(model.table)} as t${where([...filters, ...after])} order by ${order} limit ${query.limit + 1}`;
   const { rows } = await statement.execute(db);
   const page = rows.slice(0, query.limit).map((one) => one.row);
@@ -78,13 +81,15 @@ function includes(catalog: Catalog, model: Model, names: readonly string[]): Rec
     const field = model.field.get(name);
     if (field?.ref !== undefined) {
       const target = catalog.byNoun(field.ref);
-      out[name] = sql`(select row_to_json(x) from (select ${columnsSql(catalog, target, 'i')} from ${sql.id(target.table)} as i where i.${sql.id(target.pk)} = t.${sql.id(field.column!)}) x)`;
+      out[name] =
+        sql`(select row_to_json(x) from (select ${columnsSql(catalog, target, 'i')} from ${sql.id(target.table)} as i where i.${sql.id(target.pk)} = t.${sql.id(field.column!)}) x)`;
       continue;
     }
     const relation = reverse.get(name);
     if (!relation) continue;
     const { model: other, field: back } = relation;
-    out[name] = sql`(select coalesce(json_agg(row_to_json(x)), '[]'::json) from (select ${columnsSql(catalog, other, 'i')} from ${sql.id(other.table)} as i where i.${sql.id(back.column!)} = t.id order by i.id limit ${MAX_INCLUDED}) x)`;
+    out[name] =
+      sql`(select coalesce(json_agg(row_to_json(x)), '[]'::json) from (select ${columnsSql(catalog, other, 'i')} from ${sql.id(other.table)} as i where i.${sql.id(back.column!)} = t.id order by i.id limit ${MAX_INCLUDED}) x)`;
   }
   return out;
 }
@@ -93,12 +98,20 @@ function includes(catalog: Catalog, model: Model, names: readonly string[]): Rec
  * The row that an id or natural key names.
  * @throws Problem not-found
  */
-export async function getRow(db: Db, catalog: Catalog, model: Model, key: string, query: Pick<ListQuery, 'fields' | 'include'> = { fields: undefined, include: [] }): Promise<Row> {
+export async function getRow(
+  db: Db,
+  catalog: Catalog,
+  model: Model,
+  key: string,
+  query: Pick<ListQuery, 'fields' | 'include'> = { fields: undefined, include: [] },
+): Promise<Row> {
   const condition = rowCondition(catalog, model, key);
   const extra = includes(catalog, model, query.include);
   const only = query.fields && new Set([...query.fields, ...query.include]);
   const { rows } = condition
-    ? await sql<{ row: Row }>`${only || query.include.length > 0 ? sql`` : prepared}select row_to_json(x) as row from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}
+    ? await sql<{
+        row: Row;
+      }>`${only || query.include.length > 0 ? sql`` : prepared}select row_to_json(x) as row from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}
         from ${sql.id(model.table)} as t where ${condition}) x`.execute(db)
     : { rows: [] };
   const row = rows[0]?.row;
@@ -128,4 +141,3 @@ export async function idOf(db: Db, catalog: Catalog, model: Model, key: string):
 export function keyOf(model: Model, row: Row): string {
   return model.resource.key.map((name) => String(row[name])).join(':');
 }
-

@@ -95,10 +95,17 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
         const db = em.getKysely() as unknown as Db;
         const tx: Tx = { store, em, db, touched: new Set() };
         /* What is rolled back in the end shows nobody a document, so it holds up no other writer. */
-        if (!store.within) await sql`${prepared}select ${options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`}(${sql.lit(DOCUMENT_LOCK)})`.execute(db);
+        if (!store.within)
+          await sql`${prepared}select ${options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`}(${sql.lit(DOCUMENT_LOCK)})`.execute(
+            db,
+          );
         const value = await work(tx);
         await em.flush();
-        if (tx.touched.size > 0) await store.rebuild(tx, [...tx.touched].sort((a, b) => a - b));
+        if (tx.touched.size > 0)
+          await store.rebuild(
+            tx,
+            [...tx.touched].sort((a, b) => a - b),
+          );
         /* There is no commit that would check what waits for one. */
         if (store.within || options.sandbox) await sql`set constraints all immediate`.execute(db);
         if (store.within) await sql`set constraints all deferred`.execute(db);
@@ -123,7 +130,10 @@ export async function touch(tx: Tx, model: Model, ids: readonly number[]): Promi
 
 /** Checks input against a schema; every fault at once, with its place. @throws Problem invalid */
 export function check(schema: z.ZodType<Values>, input: unknown, prefix: readonly PropertyKey[] = []): Values {
-  if (!isRecord(input)) throw new Problem('invalid', 'The body must be an object with the fields of the thing', { faults: [{ pointer: pointer(prefix), message: 'must be an object' }] });
+  if (!isRecord(input))
+    throw new Problem('invalid', 'The body must be an object with the fields of the thing', {
+      faults: [{ pointer: pointer(prefix), message: 'must be an object' }],
+    });
   const parsed = schema.safeParse(input, { reportInput: true });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.slice(0, MAX_FAULTS).flatMap((issue) => faultsOf(issue, prefix));
@@ -132,7 +142,8 @@ export function check(schema: z.ZodType<Values>, input: unknown, prefix: readonl
 
 function faultsOf(issue: z.core.$ZodIssue, prefix: readonly PropertyKey[]): Fault[] {
   const path = [...prefix, ...issue.path];
-  if (issue.code === 'unrecognized_keys') return issue.keys.slice(0, MAX_FAULTS).map((key) => ({ pointer: pointer([...path, key.slice(0, 100)]), message: 'is not a field of this; see /docs' }));
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.slice(0, MAX_FAULTS).map((key) => ({ pointer: pointer([...path, key.slice(0, 100)]), message: 'is not a field of this; see /docs' }));
   if (issue.code === 'invalid_type' && issue.input === undefined) return [{ pointer: pointer(path), message: 'is needed' }];
   return [{ pointer: pointer(path), message: issue.message.replace(/^Invalid input: /, '') }];
 }
@@ -146,7 +157,9 @@ export function invalid(faults: readonly Fault[]): Problem {
  * @throws Problem invalid that names each reference to nothing
  */
 export async function resolve(tx: Tx, model: Model, input: Values): Promise<Values> {
-  const refs: [Field, unknown][] = model.fields.filter((field) => field.ref !== undefined && input[field.name] != null).map((field) => [field, input[field.name]]);
+  const refs: [Field, unknown][] = model.fields
+    .filter((field) => field.ref !== undefined && input[field.name] != null)
+    .map((field) => [field, input[field.name]]);
   if (refs.length === 0) return input;
   const columns = refs.map(([field, value], i): RawBuilder<unknown> => {
     const target = tx.store.catalog.byNoun(field.ref!);
@@ -175,7 +188,8 @@ export async function insertRow(tx: Tx, model: Model, input: unknown): Promise<{
   const values = await resolve(tx, model, parsed);
   const hooks = tx.store.hooks[model.resource.noun] ?? {};
   const id = hooks.create ? await hooks.create(tx, values) : await insert(tx, model, hooks.prepare ? await hooks.prepare(tx, values) : values);
-  for (const { place, part, value } of parts) if (isRecord(value)) await within(tx, place, part, () => insertRow(tx, part, { ...value, [ownerField(part)]: id }));
+  for (const { place, part, value } of parts)
+    if (isRecord(value)) await within(tx, place, part, () => insertRow(tx, part, { ...value, [ownerField(part)]: id }));
   const once = (await hooks.created?.(tx, id, values)) ?? {};
   await touch(tx, model, [id]);
   return { id, once };
@@ -270,11 +284,15 @@ async function changePart(tx: Tx, part: Model, owner: number, value: unknown): P
 
 async function lockRow(tx: Tx, model: Model, id: number, versions: Guard): Promise<Values> {
   const lists = model.fields.filter((field) => field.list).map((field) => field.name);
-  const entity = (await tx.em.findOne(model.resource.entity, { id } as never, { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true })) as unknown as (Values & { version: number }) | null;
+  const entity = (await tx.em.findOne(model.resource.entity, { id } as never, { lockMode: LockMode.PESSIMISTIC_WRITE, refresh: true })) as unknown as
+    | (Values & { version: number })
+    | null;
   if (!entity) throw notFound(model, String(id));
   if (lists.length > 0) await tx.em.populate(entity as object, lists as never);
   if (Array.isArray(versions) && !versions.includes(entity.version)) {
-    throw new Problem('stale-version', 'It was changed by somebody else since you read it; read it again and repeat your change', { extra: { version: entity.version } });
+    throw new Problem('stale-version', 'It was changed by somebody else since you read it; read it again and repeat your change', {
+      extra: { version: entity.version },
+    });
   }
   return entity;
 }
@@ -313,7 +331,9 @@ async function countOwner(tx: Tx, model: Model, id: number): Promise<void> {
   const whole = tx.store.catalog.models.find((one) => Object.values(one.parts).some((parts) => Object.values(parts).includes(model)));
   if (!whole) return;
   const column = model.field.get(ownerField(model))!.column!;
-  await sql`update ${sql.id(whole.table)} set version = version + 1, updated_at = now() where id = (select ${sql.id(column)} from ${sql.id(model.table)} where id = ${id})`.execute(tx.db);
+  await sql`update ${sql.id(whole.table)} set version = version + 1, updated_at = now() where id = (select ${sql.id(column)} from ${sql.id(model.table)} where id = ${id})`.execute(
+    tx.db,
+  );
 }
 
 const options = (model: Model): TxOptions => ({ model, shared: model.resource.shared ?? false });
@@ -352,7 +372,9 @@ export async function putThing(store: Store, model: Model, key: string, input: u
       if (!isRecord(input)) check(model.createSchema, input);
       const body = withKey(store.catalog, model, key, input as Values);
       const condition = rowCondition(store.catalog, model, key);
-      const { rows } = condition ? await sql<{ id: string }>`select t.id from ${sql.id(model.table)} as t where ${condition} for update`.execute(tx.db) : { rows: [] };
+      const { rows } = condition
+        ? await sql<{ id: string }>`select t.id from ${sql.id(model.table)} as t where ${condition} for update`.execute(tx.db)
+        : { rows: [] };
       let id = rows[0] && Number(rows[0].id);
       const created = id === undefined;
       let changed = created;
@@ -382,7 +404,8 @@ function withKey(catalog: Catalog, model: Model, key: string, input: Values): Va
     if (field.readOnly) continue;
     out[name] ??= field.type === 'integer' ? Number(parts[i]) : parts[i];
     const same = (one: unknown): string => JSON.stringify(field.schema.safeParse(one).data ?? one);
-    if (field.ref === undefined && same(out[name]) !== same(field.type === 'integer' ? Number(parts[i]) : parts[i])) throw invalid([{ pointer: `/${name}`, message: `differs from '${parts[i]}' in the path; to rename a thing use PATCH` }]);
+    if (field.ref === undefined && same(out[name]) !== same(field.type === 'integer' ? Number(parts[i]) : parts[i]))
+      throw invalid([{ pointer: `/${name}`, message: `differs from '${parts[i]}' in the path; to rename a thing use PATCH` }]);
   }
   return out;
 }

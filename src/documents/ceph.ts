@@ -73,9 +73,7 @@ function monEntries(mon: CephMon): Entries {
     port: mon.port,
     peers: peers(mon.cluster),
     pools: Object.fromEntries(mon.pools.map(({ name, ...pool }) => [name, { ensure: 'present', ...pool }])),
-    keys: Object.fromEntries(
-      mon.keys.map(({ entity, caps, secret }) => [entity, { ensure: 'present', caps, secret }]),
-    ),
+    keys: Object.fromEntries(mon.keys.map(({ entity, caps, secret }) => [entity, { ensure: 'present', caps, secret }])),
   };
 }
 
@@ -90,9 +88,7 @@ function osdEntries(osd: CephOsdNode): Entries {
 
 function clientEntries(clients: readonly CephClient[]): Entries {
   return {
-    clusters: Object.fromEntries(
-      clients.map(({ cluster }) => [cluster.name, { ...clusterData(cluster), peers: peers(cluster) }]),
-    ),
+    clusters: Object.fromEntries(clients.map(({ cluster }) => [cluster.name, { ...clusterData(cluster), peers: peers(cluster) }])),
     keys: Object.fromEntries(clients.map(({ cluster, keys }) => [cluster.name, secrets(keys)])),
   };
 }
@@ -103,9 +99,7 @@ function clusterData({ name, fsid, public_network, cluster_network }: CephCluste
 
 /** The monitors of a cluster by name. */
 function peers(cluster: CephCluster): Entries {
-  return Object.fromEntries(
-    cluster.monitors.map(({ name, ...monitor }) => [name, { ensure: 'present', ...present(monitor) }]),
-  );
+  return Object.fromEntries(cluster.monitors.map(({ name, ...monitor }) => [name, { ensure: 'present', ...present(monitor) }]));
 }
 
 /** Keys as those hold them that only use them: what a key may do is the monitors' business. */

@@ -41,12 +41,22 @@ export function hypervisorSection(aggregate: NodeAggregate): HypervisorSection |
   const named = <T>(items: readonly T[], name: (item: T) => string, entry: (item: T) => object): Entries =>
     Object.fromEntries(items.map((item) => [name(item), entry(item)]));
   return {
-    domains: merged(gone.domains, named(hypervisor.vms, domainName, (vm) => domainEntry(vm, host))),
+    domains: merged(
+      gone.domains,
+      named(hypervisor.vms, domainName, (vm) => domainEntry(vm, host)),
+    ),
     volumes: merged(
       gone.volumes,
-      named(volumesOf(hypervisor), (volume) => volume.name, (volume) => volumeEntry(volume, pools.get(volume.pool))),
+      named(
+        volumesOf(hypervisor),
+        (volume) => volume.name,
+        (volume) => volumeEntry(volume, pools.get(volume.pool)),
+      ),
     ),
-    pools: merged(gone.pools, named(hypervisor.pools, (pool) => pool.name, poolEntry)),
+    pools: merged(
+      gone.pools,
+      named(hypervisor.pools, (pool) => pool.name, poolEntry),
+    ),
     bridges: merged(gone.bridges, bridges(aggregate, hypervisor.vms, hypervisor.networks)),
     secrets: merged(gone.secrets, secretEntries(hypervisor)),
   };

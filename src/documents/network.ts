@@ -56,11 +56,7 @@ interface Draft {
  * All bridges of a hypervisor by name. A membership that cannot be built (an unknown network, no host
  * interface of its purpose, no tag) is named in `unsupported` of its bridge; the rest is built.
  */
-export function bridges(
-  node: Pick<NodeAggregate, 'interfaces'>,
-  vms: readonly Vm[],
-  networks: readonly Network[],
-): Record<string, Bridge> {
+export function bridges(node: Pick<NodeAggregate, 'interfaces'>, vms: readonly Vm[], networks: readonly Network[]): Record<string, Bridge> {
   const drafts = new Map<string, Draft>();
   const byName = new Map(networks.map((network) => [network.name, network]));
   for (const vm of vms) {

@@ -18,14 +18,19 @@ const BATCH = 200;
 export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
   for (let i = 0; i < ids.length; i += BATCH) {
     const batch = ids.slice(i, i + BATCH);
-    const { rows: locked } = await sql<{ node_id: string; hash: string }>`${prepared}select node_id, hash from document where node_id = any(${batch}::bigint[]) order by node_id for update`.execute(tx.db);
+    const { rows: locked } = await sql<{
+      node_id: string;
+      hash: string;
+    }>`${prepared}select node_id, hash from document where node_id = any(${batch}::bigint[]) order by node_id for update`.execute(tx.db);
     const before = new Map(locked.map((row) => [Number(row.node_id), row.hash]));
     const changed = (await loadNodes(tx.db, [...before.keys()], tx.store.secrets))
       .map((aggregate) => ({ id: aggregate.node.id, document: buildDocument(aggregate), secret: hasSecrets(aggregate) }))
       .filter(({ id, document }) => before.get(id) !== document.hash);
     for (const { id, document, secret } of changed) {
       const body = secret ? sealBody(tx.store.secrets, id, document.json) : document.json;
-      await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, head = ${JSON.stringify(headOf(document.body))}::json, body = ${body}::json, built_at = now() where node_id = ${id}`.execute(tx.db);
+      await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, head = ${JSON.stringify(headOf(document.body))}::json, body = ${body}::json, built_at = now() where node_id = ${id}`.execute(
+        tx.db,
+      );
     }
   }
 }
@@ -44,5 +49,8 @@ export function openBody(secrets: SecretBox, node: number, stored: DocumentBody)
 /** Rebuilds every document: after an upgrade, whose documents may be written differently. */
 export async function rebuildAll(tx: Tx): Promise<void> {
   const { rows } = await sql<{ node_id: string }>`select node_id from document order by node_id`.execute(tx.db);
-  await rebuild(tx, rows.map((row) => Number(row.node_id)));
+  await rebuild(
+    tx,
+    rows.map((row) => Number(row.node_id)),
+  );
 }

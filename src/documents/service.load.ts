@@ -20,7 +20,9 @@ export type Envelope = 'enc' | 'hiera' | 'pillar' | 'tops' | 'documents';
 export interface Found {
   readonly identity: Identity;
   /** Undefined: no such node. */
-  readonly node: { readonly id: number; readonly fqdn: string; readonly state: string; readonly manager: 'puppet' | 'salt'; readonly version: string } | undefined;
+  readonly node:
+    | { readonly id: number; readonly fqdn: string; readonly state: string; readonly manager: 'puppet' | 'salt'; readonly version: string }
+    | undefined;
 }
 
 export interface Rendered {
@@ -124,7 +126,11 @@ export class DocumentService {
       const asked = new Map<string, Pending>();
       for (const one of batch) asked.set(one.key, one);
       const distinct = [...asked.values()];
-      const { rows } = await this.#pool.query<LookupRow>({ name: 'lookup', text: LOOKUP, values: [distinct.map((one) => one.hash), distinct.map((one) => one.fqdn)] });
+      const { rows } = await this.#pool.query<LookupRow>({
+        name: 'lookup',
+        text: LOOKUP,
+        values: [distinct.map((one) => one.hash), distinct.map((one) => one.fqdn)],
+      });
       const found = new Map(distinct.map((one, i) => [one.key, rows[i]!.kind === null ? undefined : foundOf(rows[i]!, rows[i]!.kind!)]));
       for (const one of batch) {
         const answer = found.get(one.key);
@@ -157,7 +163,11 @@ export class DocumentService {
 
   /** What ENC and tops are made from. */
   async #loadHead(id: number, asked: string): Promise<{ version: string; body: DocumentBody }> {
-    const { rows } = await this.#pool.query<{ number: number; hash: string; head: DocumentBody }>({ name: 'head', text: 'select number, hash, head from document where node_id = $1', values: [id] });
+    const { rows } = await this.#pool.query<{ number: number; hash: string; head: DocumentBody }>({
+      name: 'head',
+      text: 'select number, hash, head from document where node_id = $1',
+      values: [id],
+    });
     if (!rows[0]) throw noNode(asked);
     return { version: `${rows[0].number}-${rows[0].hash}`, body: rows[0].head };
   }
@@ -183,7 +193,7 @@ export class DocumentService {
       readonly hash: string;
       readonly body: DocumentBody;
     }
-    for (let after = 0; ; ) {
+    for (let after = 0; ;) {
       const { rows } = await this.#pool.query<LineRow>({
         name: 'documents',
         text: `select n.id, n.fqdn, n.manager, d.number, d.hash, d.body from document d join node n on n.id = d.node_id
@@ -205,14 +215,12 @@ export class DocumentService {
 function foundOf(row: LookupRow, kind: Identity['kind']): Found {
   return {
     identity: { kind, name: row.name, node: row.token_node },
-    node:
-      row.id === null
-        ? undefined
-        : { id: Number(row.id), fqdn: row.fqdn, state: row.state, manager: row.manager, version: `${row.number}-${row.hash}` },
+    node: row.id === null ? undefined : { id: Number(row.id), fqdn: row.fqdn, state: row.state, manager: row.manager, version: `${row.number}-${row.hash}` },
   };
 }
 
-const noNode = (name: string): Problem => new Problem('not-found', `There is no node '${name.slice(0, 300)}'; make it first, or look for a typing error in its certname or minion id`);
+const noNode = (name: string): Problem =>
+  new Problem('not-found', `There is no node '${name.slice(0, 300)}'; make it first, or look for a typing error in its certname or minion id`);
 
 /** The node, if this identity may read its documents. @throws Problem forbidden, not-found, gone */
 export function nodeOf(found: Found, asked: string): NonNullable<Found['node']> {

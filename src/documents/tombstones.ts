@@ -9,9 +9,7 @@ export type Entries = Record<string, unknown>;
 
 /** The absent entries of one kind by name. */
 export function absent(tombstones: readonly Tombstone[], kind: Tombstone['kind']): Record<string, Absent> {
-  return Object.fromEntries(
-    tombstones.filter((one) => one.kind === kind).map(({ name, detail }) => [name, { ...detail, ensure: 'absent' as const }]),
-  );
+  return Object.fromEntries(tombstones.filter((one) => one.kind === kind).map(({ name, detail }) => [name, { ...detail, ensure: 'absent' as const }]));
 }
 
 /**

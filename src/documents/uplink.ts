@@ -73,9 +73,7 @@ function parentOf(interfaces: readonly NodeInterface[], network: Network): NodeI
   const rank = (one: NodeInterface): number =>
     // A VXLAN needs an address below; a VLAN or a plain bridge wants the wire, not another VLAN.
     (network.kind === 'vxlan' && one.addresses.length === 0 ? 10 : 0) + { bond: 0, physical: 1, vlan: 2 }[one.kind];
-  return interfaces
-    .filter((one) => one.purpose === network.purpose && one.bond === null)
-    .sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))[0];
+  return interfaces.filter((one) => one.purpose === network.purpose && one.bond === null).sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))[0];
 }
 
 /** The host's own address of the group's family: VXLAN needs both ends to be of one. */

@@ -24,11 +24,7 @@ export interface XmlElement {
 export type XmlChild = XmlElement | string | number | bigint | null | undefined | false;
 
 /** An element. Tag and attribute names are written as given: they come from code, never from data. */
-export function element(
-  tag: string,
-  attributes: Readonly<Record<string, XmlValue>> | null = null,
-  ...children: readonly XmlChild[]
-): XmlElement {
+export function element(tag: string, attributes: Readonly<Record<string, XmlValue>> | null = null, ...children: readonly XmlChild[]): XmlElement {
   return { tag, attributes, children };
 }
 

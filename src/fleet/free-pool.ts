@@ -17,5 +17,8 @@ export function isFilled(address: RawBuilder<unknown>, s: RawBuilder<unknown>): 
 /** SQL: whether all that fillPool makes for subnet `s` is there, so that an import may call it. */
 export function poolIsWhole(s: RawBuilder<unknown>): RawBuilder<unknown> {
   const gateway = sql`coalesce((case when ${fills(s)} then ${s}.gateway - set_masklen(network(${s}.cidr)::inet, masklen(${s}.gateway)) between ${low(s)} and ${high(s)} end)::int, 0)`;
-  return sql`(case when ${fills(s)} then (select count(*) from address f where f.subnet_id = ${s}.id and ${isFilled(sql`f.address`, s)}) = ${high(s)} - ${low(s)} + 1 - ${gateway} else true end)`;
+  /* Hosts' own addresses are not in the pool. */
+  const own = sql`host(n.address)::inet`;
+  const hosts = sql`(select count(distinct ${own}) from node_address n where ${own} << ${s}.cidr and ${isFilled(own, s)})`;
+  return sql`(case when ${fills(s)} then (select count(*) from address f where f.subnet_id = ${s}.id and ${isFilled(sql`f.address`, s)}) = ${high(s)} - ${low(s)} + 1 - ${gateway} - ${hosts} else true end)`;
 }

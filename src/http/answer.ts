@@ -48,7 +48,13 @@ export function formatOf(context: Context<Env>, formats: readonly Format[] = off
 }
 
 /** Answers with data in the negotiated form, with a strong ETag, and 304 where the client has it already. */
-export function answer(context: Context<Env>, format: Format, data: unknown, html: () => string, options: { status?: 200 | 201; version?: number | undefined; headers?: Record<string, string> } = {}): Response {
+export function answer(
+  context: Context<Env>,
+  format: Format,
+  data: unknown,
+  html: () => string,
+  options: { status?: 200 | 201; version?: number | undefined; headers?: Record<string, string> } = {},
+): Response {
   const body = format === 'html' ? html() : format === 'msgpack' ? toMsgpack(data) : JSON.stringify(data);
   const etag = etagOf(body, options.version);
   const headers = { ...options.headers, ETag: etag, Vary: 'Accept, Authorization, Cookie', 'Cache-Control': 'private, no-cache' };

@@ -79,7 +79,11 @@ async function dispatch(services: Services, context: Ctx, target: Target): Promi
 function methodsOf({ model, key }: Target): string[] {
   const without = new Set(model.resource.readOnly ? ['create', 'update', 'delete'] : model.resource.without);
   if (key === undefined) return ['GET', ...(without.has('create') ? [] : ['POST'])];
-  return ['GET', ...(without.has('update') ? [] : ['PATCH', ...(without.has('create') || hasComputedKey(model) ? [] : ['PUT'])]), ...(without.has('delete') ? [] : ['DELETE'])];
+  return [
+    'GET',
+    ...(without.has('update') ? [] : ['PATCH', ...(without.has('create') || hasComputedKey(model) ? [] : ['PUT'])]),
+    ...(without.has('delete') ? [] : ['DELETE']),
+  ];
 }
 
 /** A thing whose key the database makes cannot be put under a key of the client's. */
@@ -99,19 +103,30 @@ async function list(services: Services, context: Ctx, model: Model): Promise<Res
   /* A form without script sends its empty inputs too. */
   if (format === 'html') for (const name of new Set(url.searchParams.keys())) url.searchParams.delete(name, '');
   const query = parseListQuery(services.catalog, model, url.searchParams);
-  const page = await listRows(services.db(), services.catalog, model, format === 'html' ? { ...query, total: true, include: [...query.include, ...labelled(services, model, query)] } : query);
+  const page = await listRows(
+    services.db(),
+    services.catalog,
+    model,
+    format === 'html' ? { ...query, total: true, include: [...query.include, ...labelled(services, model, query)] } : query,
+  );
   const headers: Record<string, string> = {};
   if (page.next !== undefined) {
     url.searchParams.set('after', page.next);
     headers['Link'] = `<${url.pathname}${url.search}>; rel="next"`;
   }
-  const data = { [model.resource.plural]: page.rows, ...(page.next === undefined ? {} : { next: `${url.pathname}${url.search}` }), ...(page.total === undefined ? {} : { total: page.total }) };
+  const data = {
+    [model.resource.plural]: page.rows,
+    ...(page.next === undefined ? {} : { next: `${url.pathname}${url.search}` }),
+    ...(page.total === undefined ? {} : { total: page.total }),
+  };
   return answer(context, format, data, () => services.pages.list(pageContext(services, context), { model, page }), { headers });
 }
 
 /** References that people know by a label: included, so that a list shows it. */
 function labelled(services: Services, model: Model, query: ListQuery): string[] {
-  const names = model.fields.filter((field) => field.ref !== undefined && services.catalog.byNoun(field.ref).resource.label !== undefined).map((field) => field.name);
+  const names = model.fields
+    .filter((field) => field.ref !== undefined && services.catalog.byNoun(field.ref).resource.label !== undefined)
+    .map((field) => field.name);
   return names.filter((name) => !query.include.includes(name));
 }
 
@@ -134,8 +149,18 @@ async function showPage(services: Services, context: Ctx, model: Model, row: Row
   const parts = new Set(Object.values(model.parts).flatMap((inner) => Object.values(inner)));
   for (const relation of reverseNames(model).values()) {
     if (parts.has(relation.model)) continue;
-    const query = parseListQuery(services.catalog, relation.model, new URLSearchParams({ [relation.field.name]: String(row[model.pk]), limit: String(RELATED), total: 'true' }));
-    related.push({ ...relation, page: await listRows(services.db(), services.catalog, relation.model, { ...query, include: [...labelled(services, relation.model, query), ...belongings(relation)] }) });
+    const query = parseListQuery(
+      services.catalog,
+      relation.model,
+      new URLSearchParams({ [relation.field.name]: String(row[model.pk]), limit: String(RELATED), total: 'true' }),
+    );
+    related.push({
+      ...relation,
+      page: await listRows(services.db(), services.catalog, relation.model, {
+        ...query,
+        include: [...labelled(services, relation.model, query), ...belongings(relation)],
+      }),
+    });
   }
   const labels = await labelsOf(services, model, row);
   const version = row['version'] as number | undefined;
@@ -167,27 +192,40 @@ async function write(services: Services, context: Ctx, target: Target, possible:
   if (form) method = typeof form['_method'] === 'string' ? form['_method'].toUpperCase() : method;
   const search = new URL(context.req.url).searchParams;
   parseRowQuery(model, search);
-  if (!possible.includes(method)) throw new Problem('method-not-allowed', `${method} is not possible here; possible: ${possible.join(', ')}`, { extra: { allow: possible.join(', ') } });
+  if (!possible.includes(method))
+    throw new Problem('method-not-allowed', `${method} is not possible here; possible: ${possible.join(', ')}`, { extra: { allow: possible.join(', ') } });
   const guard = (typeof form?.['_etag'] === 'string' ? form['_etag'] : undefined) ?? context.req.header('if-match');
-  if (form && (method === 'PATCH' || method === 'PUT') && guard === undefined) throw new Problem('precondition-required', 'A form that changes a thing must send _etag (or If-Match), so that nobody overwrites what he has not seen');
+  if (form && (method === 'PATCH' || method === 'PUT') && guard === undefined)
+    throw new Problem('precondition-required', 'A form that changes a thing must send _etag (or If-Match), so that nobody overwrites what he has not seen');
   const versions = guardOf(guard);
   try {
     const input = form ? fromForm(model, form, method === 'POST') : body;
     return await carryOut(services, context, model, key, method, input, versions);
   } catch (error) {
     const problem = toProblem(error, services.catalog, model);
-    if (form && problem instanceof Problem && formatOf(context) === 'html' && method !== 'DELETE') return formAgain(services, context, target, form, problem, guard);
+    if (form && problem instanceof Problem && formatOf(context) === 'html' && method !== 'DELETE')
+      return formAgain(services, context, target, form, problem, guard);
     throw problem;
   }
 }
 
-async function carryOut(services: Services, context: Ctx, model: Model, key: string | undefined, method: string, input: unknown, versions: Guard): Promise<Response> {
+async function carryOut(
+  services: Services,
+  context: Ctx,
+  model: Model,
+  key: string | undefined,
+  method: string,
+  input: unknown,
+  versions: Guard,
+): Promise<Response> {
   const { store } = services;
   const format = formatOf(context);
   const href = (row: Row): string => `/api/v1/${model.route}/${String(row['id'])}`;
   if (method === 'POST') {
     const row = await createThing(store, model, input);
-    const once = Object.fromEntries(Object.entries(row).filter(([name]) => !model.field.has(name) && !(name in model.parts) && !['id', 'version', 'created_at', 'updated_at'].includes(name)));
+    const once = Object.fromEntries(
+      Object.entries(row).filter(([name]) => !model.field.has(name) && !(name in model.parts) && !['id', 'version', 'created_at', 'updated_at'].includes(name)),
+    );
     if (format === 'html' && Object.keys(once).length > 0) return showPage(services, context, model, row, once);
     if (format === 'html') return context.redirect(href(row), 303);
     return answer(context, format, row, () => '', { status: 201, version: row['version'] as number, headers: { Location: href(row) } });
@@ -196,19 +234,27 @@ async function carryOut(services: Services, context: Ctx, model: Model, key: str
     await deleteThing(store, model, key!, versions);
     return format === 'html' ? context.redirect(`/api/v1/${model.route}`, 303) : context.body(null, 204);
   }
-  const { row, created } = method === 'PUT' ? await putThing(store, model, key!, input, versions) : { row: await changeThing(store, model, key!, input, versions), created: false };
+  const { row, created } =
+    method === 'PUT' ? await putThing(store, model, key!, input, versions) : { row: await changeThing(store, model, key!, input, versions), created: false };
   if (format === 'html') return context.redirect(href(row), 303);
-  return answer(context, format, row, () => '', { status: created ? 201 : 200, version: row['version'] as number, headers: created ? { Location: href(row) } : {} });
+  return answer(context, format, row, () => '', {
+    status: created ? 201 : 200,
+    version: row['version'] as number,
+    headers: created ? { Location: href(row) } : {},
+  });
 }
 
 async function optionsOf(services: Services, model: Model): Promise<Record<string, Option[]>> {
-  const nouns = new Set([model, ...Object.values(model.parts).flatMap((parts) => Object.values(parts))].flatMap((one) => one.fields.flatMap((field) => field.ref ?? [])));
+  const nouns = new Set(
+    [model, ...Object.values(model.parts).flatMap((parts) => Object.values(parts))].flatMap((one) => one.fields.flatMap((field) => field.ref ?? [])),
+  );
   const out: Record<string, Option[]> = {};
   for (const noun of nouns) {
     const target = services.catalog.byNoun(noun);
     const query = parseListQuery(services.catalog, target, new URLSearchParams({ limit: String(CHOICES + 1) }));
     const { rows } = await listRows(services.db(), services.catalog, target, query);
-    const label = (row: Row): string => (target.resource.label === undefined ? keyOf(target, row) : `${String(row[target.resource.label])} (${keyOf(target, row)})`);
+    const label = (row: Row): string =>
+      target.resource.label === undefined ? keyOf(target, row) : `${String(row[target.resource.label])} (${keyOf(target, row)})`;
     if (rows.length <= CHOICES) out[noun] = rows.map((row) => ({ key: keyOf(target, row), label: label(row) })).sort((a, b) => (a.label < b.label ? -1 : 1));
   }
   return out;
@@ -217,7 +263,8 @@ async function optionsOf(services: Services, model: Model): Promise<Record<strin
 async function showForm(services: Services, context: Ctx, { model, key }: Target): Promise<Response> {
   formatOf(context, ['html']);
   allow(context.get('identity')!, 'write');
-  if (!methodsOf({ model, key, suffix: undefined }).some((method) => method === (key === undefined ? 'POST' : 'PATCH'))) throw new Problem('not-found', `${model.route} cannot be ${key === undefined ? 'made' : 'changed'} here`);
+  if (!methodsOf({ model, key, suffix: undefined }).some((method) => method === (key === undefined ? 'POST' : 'PATCH')))
+    throw new Problem('not-found', `${model.route} cannot be ${key === undefined ? 'made' : 'changed'} here`);
   const row = key === undefined ? undefined : await getRow(services.db(), services.catalog, model, key);
   const options = await optionsOf(services, model);
   const values = Object.fromEntries(new URL(context.req.url).searchParams);
@@ -226,7 +273,14 @@ async function showForm(services: Services, context: Ctx, { model, key }: Target
   return answer(context, 'html', row, () => services.pages.form(pageContext(services, context), view));
 }
 
-async function formAgain(services: Services, context: Ctx, { model, key }: Target, values: Values, problem: Problem, etag: string | undefined): Promise<Response> {
+async function formAgain(
+  services: Services,
+  context: Ctx,
+  { model, key }: Target,
+  values: Values,
+  problem: Problem,
+  etag: string | undefined,
+): Promise<Response> {
   const row = key === undefined ? undefined : await getRow(services.db(), services.catalog, model, key);
   const options = await optionsOf(services, model);
   const page = services.pages.form(pageContext(services, context), { model, row, values, problem: problem.toDocument(), etag, options });

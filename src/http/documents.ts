@@ -81,7 +81,13 @@ export interface Served {
  * framework would cost more than the answer.
  * @throws Problem for the caller to send
  */
-export async function serveDocument(service: DocumentService, request: IncomingMessage, response: ServerResponse, asked: DocumentRequest, id: string): Promise<Served> {
+export async function serveDocument(
+  service: DocumentService,
+  request: IncomingMessage,
+  response: ServerResponse,
+  asked: DocumentRequest,
+  id: string,
+): Promise<Served> {
   const { authorization, cookie } = request.headers;
   const found = await service.find(tokenOf(authorization, cookie), asked.name);
   if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found, id);
@@ -115,7 +121,13 @@ async function serveKey(service: DocumentService, response: ServerResponse, aske
 
 function sendJson(response: ServerResponse, found: Found, data: unknown, id: string): Served {
   const bytes = Buffer.from(JSON.stringify(data));
-  response.writeHead(200, { 'X-Request-Id': id, 'Content-Type': media.json, 'Content-Length': bytes.length, 'Cache-Control': 'private, no-cache', Vary: 'Accept, Authorization, Cookie' });
+  response.writeHead(200, {
+    'X-Request-Id': id,
+    'Content-Type': media.json,
+    'Content-Length': bytes.length,
+    'Cache-Control': 'private, no-cache',
+    Vary: 'Accept, Authorization, Cookie',
+  });
   response.end(bytes);
   return { status: 200, bytes: bytes.length, identity: found.identity, version: undefined };
 }

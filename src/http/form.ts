@@ -20,7 +20,12 @@ export function fromForm(model: Model, form: Readonly<Record<string, unknown>>, 
       const entered = given[part];
       if (!isRecord(entered)) continue;
       const { _on: on, ...rest } = entered;
-      if (on !== undefined) roles[part] = values(inner.fields.filter((field) => rest[field.name] !== undefined || field.list), rest, creating);
+      if (on !== undefined)
+        roles[part] = values(
+          inner.fields.filter((field) => rest[field.name] !== undefined || field.list),
+          rest,
+          creating,
+        );
       else if (!creating && rest['_was'] !== undefined) roles[part] = null;
     }
     if (creating || Object.keys(roles).length > 0) out[name] = roles;
@@ -61,7 +66,9 @@ function values(fields: readonly Field[], form: Readonly<Record<string, unknown>
 function coerce(field: Field, given: unknown): unknown {
   if (field.type === 'array') {
     if (given === undefined) return undefined;
-    const items = (Array.isArray(given) ? (given as unknown[]) : [given]).flatMap((one) => (field.choices ? [String(one)] : String(one).split(/[\s,]+/))).filter((one) => one !== '');
+    const items = (Array.isArray(given) ? (given as unknown[]) : [given])
+      .flatMap((one) => (field.choices ? [String(one)] : String(one).split(/[\s,]+/)))
+      .filter((one) => one !== '');
     return items.length === 0 ? undefined : items;
   }
   /* A box sends nothing when it is not ticked; a hidden 'false' before it stands for that. */

@@ -15,7 +15,10 @@ const bodies = (schema: Json): Json => ({
   'application/msgpack': { schema },
 });
 
-const problemResponse = (description: string): Json => ({ description, content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } });
+const problemResponse = (description: string): Json => ({
+  description,
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+});
 
 /** The description of the API (OpenAPI 3.1), made from the declarations. */
 export function openApi(catalog: Catalog, version: string): Json {
@@ -38,7 +41,9 @@ export function openApi(catalog: Catalog, version: string): Json {
     tags: [...new Set(catalog.models.map((model) => model.resource.area)), 'Documents'].map((name) => ({ name })),
     paths,
     components: {
-      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'A token made by `corral token create`, or the admin token printed at the first start.' } },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer', description: 'A token made by `corral token create`, or the admin token printed at the first start.' },
+      },
       schemas,
     },
   };
@@ -67,7 +72,12 @@ function rowSchema(model: Model): Json {
     properties[field.name] = field.ref === undefined ? schemaOf(field.schema) : refSchema(field);
   }
   for (const name of Object.keys(model.parts)) properties[name] = { type: 'object' };
-  if (model.pk === 'id') Object.assign(properties, { version: { type: 'integer' }, created_at: { type: 'string', format: 'date-time' }, updated_at: { type: 'string', format: 'date-time' } });
+  if (model.pk === 'id')
+    Object.assign(properties, {
+      version: { type: 'integer' },
+      created_at: { type: 'string', format: 'date-time' },
+      updated_at: { type: 'string', format: 'date-time' },
+    });
   return { type: 'object', description: model.resource.summary, properties };
 }
 
@@ -79,9 +89,21 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
   const { resource, route } = model;
   const row = { $ref: `#/components/schemas/${name}` };
   const base = { tags: [resource.area] };
-  const errors: Json = { 400: problemResponse('The request cannot be understood.'), 401: problemResponse('No token, or an unknown one.'), 403: problemResponse('The token may not do that.'), 406: problemResponse('No accepted media type can be served.') };
+  const errors: Json = {
+    400: problemResponse('The request cannot be understood.'),
+    401: problemResponse('No token, or an unknown one.'),
+    403: problemResponse('The token may not do that.'),
+    406: problemResponse('No accepted media type can be served.'),
+  };
   const found = { ...errors, 404: problemResponse('There is no such thing.') };
-  const written = { ...found, 409: problemResponse('It conflicts with what is there.'), 412: problemResponse('It was changed since it was read.'), 413: problemResponse('The body is too large.'), 415: problemResponse('The media type is not read.'), 422: problemResponse('Some values are not valid; errors names them.') };
+  const written = {
+    ...found,
+    409: problemResponse('It conflicts with what is there.'),
+    412: problemResponse('It was changed since it was read.'),
+    413: problemResponse('The body is too large.'),
+    415: problemResponse('The media type is not read.'),
+    422: problemResponse('Some values are not valid; errors names them.'),
+  };
   const guard = { name: 'If-Match', in: 'header', schema: { type: 'string' }, description: 'The ETag that was read; 412 when the thing was changed since.' };
   const listed: Json = {
     get: {
@@ -90,7 +112,16 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
       summary: `List ${resource.plural.replaceAll('_', ' ')}`,
       description: resource.summary,
       parameters: listParameters(model),
-      responses: { 200: { description: 'A page. The Link header and `next` name the next one.', content: bodies({ type: 'object', properties: { [resource.plural]: { type: 'array', items: row }, next: { type: 'string' }, total: { type: 'integer' } } }) }, ...errors },
+      responses: {
+        200: {
+          description: 'A page. The Link header and `next` name the next one.',
+          content: bodies({
+            type: 'object',
+            properties: { [resource.plural]: { type: 'array', items: row }, next: { type: 'string' }, total: { type: 'integer' } },
+          }),
+        },
+        ...errors,
+      },
     },
   };
   const one: Json = {
@@ -106,16 +137,45 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
   const without = new Set(resource.readOnly ? ['create', 'update', 'delete'] : resource.without);
   if (!without.has('create')) {
     schemas[`New${name}`] = schemaOf(model.createSchema);
-    listed['post'] = { ...base, operationId: `create_${resource.noun}`, summary: `Make a ${resource.title}`, requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) }, responses: { 201: { description: 'Made.', content: bodies(row) }, ...written } };
+    listed['post'] = {
+      ...base,
+      operationId: `create_${resource.noun}`,
+      summary: `Make a ${resource.title}`,
+      requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) },
+      responses: { 201: { description: 'Made.', content: bodies(row) }, ...written },
+    };
   }
   if (!without.has('update')) {
     schemas[`Changed${name}`] = schemaOf(model.updateSchema);
-    one['patch'] = { ...base, operationId: `change_${resource.noun}`, summary: `Change a ${resource.title}`, description: 'A merge patch (RFC 7396): what is left out stays.', parameters: [guard], requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/Changed${name}` }) }, responses: { 200: { description: 'Changed.', content: bodies(row) }, ...written } };
+    one['patch'] = {
+      ...base,
+      operationId: `change_${resource.noun}`,
+      summary: `Change a ${resource.title}`,
+      description: 'A merge patch (RFC 7396): what is left out stays.',
+      parameters: [guard],
+      requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/Changed${name}` }) },
+      responses: { 200: { description: 'Changed.', content: bodies(row) }, ...written },
+    };
     if (!without.has('create')) {
-      one['put'] = { ...base, operationId: `put_${resource.noun}`, summary: `Make a ${resource.title}, or set its fields`, description: 'By natural key. What is left out of an existing thing stays.', parameters: [guard], requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) }, responses: { 200: { description: 'Changed.', content: bodies(row) }, 201: { description: 'Made.', content: bodies(row) }, ...written } };
+      one['put'] = {
+        ...base,
+        operationId: `put_${resource.noun}`,
+        summary: `Make a ${resource.title}, or set its fields`,
+        description: 'By natural key. What is left out of an existing thing stays.',
+        parameters: [guard],
+        requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) },
+        responses: { 200: { description: 'Changed.', content: bodies(row) }, 201: { description: 'Made.', content: bodies(row) }, ...written },
+      };
     }
   }
-  if (!without.has('delete')) one['delete'] = { ...base, operationId: `delete_${resource.noun}`, summary: `Delete a ${resource.title}`, parameters: [guard], responses: { 204: { description: 'Deleted.' }, ...written } };
+  if (!without.has('delete'))
+    one['delete'] = {
+      ...base,
+      operationId: `delete_${resource.noun}`,
+      summary: `Delete a ${resource.title}`,
+      parameters: [guard],
+      responses: { 204: { description: 'Deleted.' }, ...written },
+    };
   return { [`/api/v1/${route}`]: listed, [`/api/v1/${route}/{key}`]: one };
 }
 
@@ -138,7 +198,9 @@ function rowParameters(model: Model): Json[] {
   const relations = [...model.fields.filter((field) => field.ref !== undefined).map((field) => field.name), ...reverseNames(model).keys()];
   return [
     { name: 'fields', in: 'query', schema: { type: 'string' }, description: 'Only these fields, with a comma between.' },
-    ...(relations.length > 0 ? [{ name: 'include', in: 'query', schema: { type: 'string' }, description: `Relations to put in, with a comma between: ${relations.join(', ')}.` }] : []),
+    ...(relations.length > 0
+      ? [{ name: 'include', in: 'query', schema: { type: 'string' }, description: `Relations to put in, with a comma between: ${relations.join(', ')}.` }]
+      : []),
   ];
 }
 
@@ -150,7 +212,10 @@ function documentPaths(): Json {
       tags: ['Documents'],
       summary,
       responses: {
-        200: { description: 'The document. Headers: ETag, Corral-Document (its version), Corral-Node.', content: Object.fromEntries(types.map((type) => [type, { schema: { type: 'object' } }])) },
+        200: {
+          description: 'The document. Headers: ETag, Corral-Document (its version), Corral-Node.',
+          content: Object.fromEntries(types.map((type) => [type, { schema: { type: 'object' } }])),
+        },
         304: { description: 'As If-None-Match has it.' },
         401: problemResponse('No token, or an unknown one.'),
         403: problemResponse('The token is of another node.'),
@@ -161,11 +226,20 @@ function documentPaths(): Json {
   });
   const types = ['application/json', 'application/yaml', 'application/msgpack', 'text/html'];
   return {
-    '/enc/{name}': document("Puppet's external node classifier: classes, parameters, environment.", ['application/yaml', ...types.filter((type) => !type.includes('yaml'))]),
+    '/enc/{name}': document("Puppet's external node classifier: classes, parameters, environment.", [
+      'application/yaml',
+      ...types.filter((type) => !type.includes('yaml')),
+    ]),
     '/hiera/{name}': document('Hiera data, ready merged; {} for an unknown name.', types),
     '/pillar/{name}': document("Salt's external pillar.", types),
     '/tops/{name}': document("Salt's master tops.", types),
     '/documents/{name}': document("All that the node's manager needs, of one version: ENC and Hiera, or tops and pillar.", types),
-    '/documents': { get: { tags: ['Documents'], summary: 'Every document, a line each.', responses: { 200: { description: 'NDJSON.', content: { 'application/x-ndjson': { schema: { type: 'string' } } } } } } },
+    '/documents': {
+      get: {
+        tags: ['Documents'],
+        summary: 'Every document, a line each.',
+        responses: { 200: { description: 'NDJSON.', content: { 'application/x-ndjson': { schema: { type: 'string' } } } } },
+      },
+    },
   };
 }

@@ -13,10 +13,10 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
  * @throws Problem too-large
  */
 export async function readBody(request: Request, limit: number = MAX_BODY): Promise<Uint8Array> {
-  const tooLarge = (): Problem =>
-    new Problem('too-large', `The body may have at most ${limit} bytes; send less at a time`, { extra: { limit } });
+  const tooLarge = (): Problem => new Problem('too-large', `The body may have at most ${limit} bytes; send less at a time`, { extra: { limit } });
   const encoding = request.headers.get('content-encoding');
-  if (encoding !== null && encoding.toLowerCase() !== 'identity') throw new Problem('unsupported-media-type', `Bodies with Content-Encoding ${encoding.slice(0, 50)} are not read; send it plain`);
+  if (encoding !== null && encoding.toLowerCase() !== 'identity')
+    throw new Problem('unsupported-media-type', `Bodies with Content-Encoding ${encoding.slice(0, 50)} are not read; send it plain`);
   const length = Number(request.headers.get('content-length') ?? '0');
   if (length > limit) throw tooLarge();
   if (!request.body) return new Uint8Array();
@@ -65,10 +65,7 @@ function decodeAs(bytes: Uint8Array, type: string): unknown {
     case 'application/x-www-form-urlencoded':
       return decodeForm(decodeText(bytes));
     default:
-      throw new Problem(
-        'unsupported-media-type',
-        `'${type}' is not read; send application/json, application/msgpack or application/x-www-form-urlencoded`,
-      );
+      throw new Problem('unsupported-media-type', `'${type}' is not read; send application/json, application/msgpack or application/x-www-form-urlencoded`);
   }
 }
 

@@ -6,9 +6,7 @@ const flag = z
   .union([z.boolean(), z.enum(['0', '1', 'true', 'false', 'yes', 'no'])])
   .transform((value) => value === true || value === '1' || value === 'true' || value === 'yes');
 const whole = (min: number, max: number) =>
-  z
-    .union([z.number(), z.string().regex(/^\d+$/, 'must be a whole number').transform(Number)])
-    .pipe(z.int().min(min).max(max));
+  z.union([z.number(), z.string().regex(/^\d+$/, 'must be a whole number').transform(Number)]).pipe(z.int().min(min).max(max));
 
 interface Setting<T extends z.ZodType> {
   readonly env: string;
@@ -24,7 +22,12 @@ function setting<T extends z.ZodType>(env: string, schema: T, meaning: string, s
 /** Every setting: its environment variable, its form and default, and what it means. */
 export const settings = {
   data: setting('CORRAL_DATA', z.string().min(1).default('./data'), 'Folder of the embedded PostgreSQL and of the encryption key.'),
-  database_url: setting('DATABASE_URL', z.string().startsWith('postgres').optional(), 'An existing PostgreSQL (14 or later) instead of the embedded one.', true),
+  database_url: setting(
+    'DATABASE_URL',
+    z.string().startsWith('postgres').optional(),
+    'An existing PostgreSQL (14 or later) instead of the embedded one.',
+    true,
+  ),
   host: setting('HOST', z.string().min(1).default('127.0.0.1'), 'Address to listen on.'),
   port: setting('PORT', whole(0, 65_535).default(8080), 'Port to listen on; 0 takes a free one.'),
   public_url: setting('CORRAL_PUBLIC_URL', z.url().optional(), 'How clients reach this API, when it stands behind a proxy.'),
@@ -32,7 +35,10 @@ export const settings = {
   demo: setting('CORRAL_DEMO', flag.default(true), 'Load the demonstration fleet into a new database.'),
   encryption_key: setting(
     'CORRAL_ENCRYPTION_KEY',
-    z.string().regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64').optional(),
+    z
+      .string()
+      .regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64')
+      .optional(),
     'Key of the secrets in the database, 32 bytes in base64. Else the file encryption.key in the data folder, made when missing.',
     true,
   ),
@@ -45,7 +51,11 @@ export const settings = {
     z.enum(['least_loaded', 'round_robin', 'sticky']).default('least_loaded'),
     'How a host is picked when a request does not say: least_loaded, round_robin, or sticky (near the rest of the project).',
   ),
-  default_volume_size: setting('CORRAL_DEFAULT_VOLUME_SIZE', whole(512, Number.MAX_SAFE_INTEGER).default(10_737_418_240), 'Size of the volume that a virtual machine gets when none is given, in bytes.'),
+  default_volume_size: setting(
+    'CORRAL_DEFAULT_VOLUME_SIZE',
+    whole(512, Number.MAX_SAFE_INTEGER).default(10_737_418_240),
+    'Size of the volume that a virtual machine gets when none is given, in bytes.',
+  ),
   stop_timeout: setting('CORRAL_STOP_TIMEOUT', whole(0, 3600).default(30), 'Seconds that a stop waits for requests in flight.'),
 } as const;
 

@@ -42,14 +42,7 @@ function parse(accept: string): Range[] {
 function quality(ranges: readonly Range[], format: Format): number {
   let best = { specificity: -1, q: 0 };
   for (const range of ranges) {
-    const specificity =
-      aliases[range.type] === format
-        ? 2
-        : range.type === `${media[format].split('/', 1)[0]}/*`
-          ? 1
-          : range.type === '*/*'
-            ? 0
-            : -1;
+    const specificity = aliases[range.type] === format ? 2 : range.type === `${media[format].split('/', 1)[0]}/*` ? 1 : range.type === '*/*' ? 0 : -1;
     if (specificity > best.specificity) best = { specificity, q: range.q };
   }
   return best.q;

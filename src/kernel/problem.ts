@@ -55,11 +55,7 @@ export class Problem extends Error {
   readonly faults: readonly Fault[];
   readonly extra: Readonly<Record<string, unknown>>;
 
-  constructor(
-    code: ProblemCode,
-    detail: string,
-    options: { faults?: readonly Fault[]; extra?: Record<string, unknown>; cause?: unknown } = {},
-  ) {
+  constructor(code: ProblemCode, detail: string, options: { faults?: readonly Fault[]; extra?: Record<string, unknown>; cause?: unknown } = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'Problem';
     this.code = code;

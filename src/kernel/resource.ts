@@ -72,7 +72,10 @@ export const f = {
   name: (what = 'The name') =>
     z
       .string()
-      .regex(/^(?!\d+$)(?!.*\.(?:json|msgpack|html|yaml)$)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, 'must be 1 to 63 of a-z, 0-9, dot, dash, underscore, start and end with a letter or digit, not be a number, and not end like a file (.json, .html)')
+      .regex(
+        /^(?!\d+$)(?!.*\.(?:json|msgpack|html|yaml)$)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/,
+        'must be 1 to 63 of a-z, 0-9, dot, dash, underscore, start and end with a letter or digit, not be a number, and not end like a file (.json, .html)',
+      )
       .describe(`${what}: 1 to 63 of a-z, 0-9, dot, dash, underscore.`),
   title: (description: string) => z.string().min(1).max(200).describe(description),
   text: (description: string) => z.string().max(2000).describe(description),

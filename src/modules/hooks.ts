@@ -4,7 +4,7 @@ import { Problem } from '../kernel/problem.ts';
 import { newCephKey } from '../kernel/secret.ts';
 import { bury } from './control/tombstones.ts';
 import { tokenHooks } from './control/token.verbs.ts';
-import { changeGateway, dropDerived, fillPool } from './network/allocate.ts';
+import { changeGateway, dropDerived, fillPool, reserveForNode } from './network/allocate.ts';
 import { typeOfPool, vmHooks } from './vms/vm.verbs.ts';
 
 /** Where a Ceph secret is kept: part of what it is encrypted with, so that it cannot be moved. */
@@ -23,7 +23,9 @@ const noNumber = (): Problem => invalid([{ pointer: '/number', message: 'only a 
 async function placeOfVolume(tx: Tx, input: Values): Promise<Values> {
   const { rows } = await sql<{ id: number; kind: keyof typeof typeOfPool; shared: boolean; host: number | null }>`select s.id::float8 as id, s.kind, s.shared,
     (select v.hypervisor_id::float8 from vm v where v.id = ${input['vm'] ?? null}) as host
-    from storage_pool s where ${input['storage_pool'] ?? null}::bigint = s.id or (${input['storage_pool'] ?? null}::bigint is null and (s.is_default or (select count(*) from storage_pool) = 1))`.execute(tx.db);
+    from storage_pool s where ${input['storage_pool'] ?? null}::bigint = s.id or (${input['storage_pool'] ?? null}::bigint is null and (s.is_default or (select count(*) from storage_pool) = 1))`.execute(
+    tx.db,
+  );
   const pool = rows[0];
   if (!pool) throw invalid([{ pointer: '/storage_pool', message: 'is needed: no storage pool is the default' }]);
   const hypervisor = input['hypervisor'] ?? (pool.shared ? null : pool.host);
@@ -77,6 +79,13 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       if (rows[0]!.n > 0) throw new Problem('in-use', `${rows[0]!.n} of its addresses belong to interfaces; free them first`);
     },
   },
+  node_address: {
+    created: async (tx, id) => {
+      await reserveForNode(tx, id);
+      return undefined;
+    },
+    changed: async (tx, id) => reserveForNode(tx, id),
+  },
   vm_interface: {
     deleting: async (tx, id) => {
       await sql`select from vm where id = (select vm_id from vm_interface where id = ${id}) for update`.execute(tx.db);
@@ -94,7 +103,13 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       return { ...input, ...(await placeOfVolume(tx, input)) };
     },
     deleting: async (tx, id) => {
-      const { rows } = await sql<{ node_id: string | null; name: string; vm_id: string | null; type: string; pool: string }>`select o.name, o.vm_id, o.type, s.name as pool,
+      const { rows } = await sql<{
+        node_id: string | null;
+        name: string;
+        vm_id: string | null;
+        type: string;
+        pool: string;
+      }>`select o.name, o.vm_id, o.type, s.name as pool,
         coalesce((select h.node_id from hypervisor h where h.id = o.hypervisor_id),
           (select h.node_id from pool_attachment a join hypervisor h on h.id = a.hypervisor_id where a.storage_pool_id = o.storage_pool_id order by a.id limit 1)) as node_id
         from volume o join storage_pool s on s.id = o.storage_pool_id where o.id = ${id} for update of o`.execute(tx.db);
@@ -107,8 +122,14 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       if (patch['number'] != null && patch['vm'] === null) throw noNumber();
       if (patch['vm'] === undefined) return patch;
       await sql`select from vm where id = (select vm_id from volume where id = ${id}) for update`.execute(tx.db);
-      const { rows } = await sql`select from volume o where o.id = ${id} and o.vm_id is distinct from ${patch['vm']} and (select count(*) from volume x where x.vm_id = o.vm_id) = 1`.execute(tx.db);
-      if (rows.length > 0) throw new Problem('conflict', 'A virtual machine needs at least one volume; add another first', { faults: [{ pointer: '/vm', message: 'this is its only volume' }] });
+      const { rows } =
+        await sql`select from volume o where o.id = ${id} and o.vm_id is distinct from ${patch['vm']} and (select count(*) from volume x where x.vm_id = o.vm_id) = 1`.execute(
+          tx.db,
+        );
+      if (rows.length > 0)
+        throw new Problem('conflict', 'A virtual machine needs at least one volume; add another first', {
+          faults: [{ pointer: '/vm', message: 'this is its only volume' }],
+        });
       /* Its number at the old virtual machine says nothing at the new one: the next is given. */
       return { number: null, ...patch };
     },

@@ -22,7 +22,8 @@ async function describeSchema(url: string): Promise<Record<string, string[]>> {
   await client.connect();
   const ask = async (text: string): Promise<string[]> => (await client.query<{ line: string }>(text)).rows.map((row) => row.line);
   const described = {
-    columns: await ask(`select format('%s.%s %s%s default %s generated %s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), case when a.attnotnull then ' not null' else '' end,
+    columns:
+      await ask(`select format('%s.%s %s%s default %s generated %s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), case when a.attnotnull then ' not null' else '' end,
         coalesce(pg_get_expr(d.adbin, d.adrelid), '-'), a.attgenerated, a.attidentity) as line
       from pg_attribute a join pg_class c on c.oid = a.attrelid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
       where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname <> 'migration' and a.attnum > 0 and not a.attisdropped order by 1`),

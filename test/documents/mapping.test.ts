@@ -17,17 +17,31 @@ const xml = (change: Partial<Vm>): string => {
 };
 
 describe('domain', () => {
-  it.each([[0, 'vda'], [25, 'vdz'], [26, 'vdaa'], [701, 'vdzz'], [702, 'vdaaa']])('names disk %i %s', (number, name) => {
+  it.each([
+    [0, 'vda'],
+    [25, 'vdz'],
+    [26, 'vdaa'],
+    [701, 'vdzz'],
+    [702, 'vdaaa'],
+  ])('names disk %i %s', (number, name) => {
     expect(diskTarget(number)).toBe(name);
   });
 
-  it.each([[1, 1000], [50, 50_000], [100, 100_000]])('makes %i per cent a quota of %i', (percent, quota) => {
+  it.each([
+    [1, 1000],
+    [50, 50_000],
+    [100, 100_000],
+  ])('makes %i per cent a quota of %i', (percent, quota) => {
     expect(cpuQuota(percent)).toBe(quota);
   });
 
   it.each([
-    ['none', 'native'], ['directsync', 'native'], ['default', 'threads'],
-    ['writeback', 'threads'], ['writethrough', 'threads'], ['unsafe', 'threads'],
+    ['none', 'native'],
+    ['directsync', 'native'],
+    ['default', 'threads'],
+    ['writeback', 'threads'],
+    ['writethrough', 'threads'],
+    ['unsafe', 'threads'],
   ] as const)('reads and writes with cache %s by %s', (cache_option, io) => {
     const text = xml({ volumes: [{ ...full.volumes[0]!, cache_option }] });
     expect(text).toContain(`io='${io}'`);
@@ -46,7 +60,8 @@ describe('domain', () => {
   });
 
   it('moves no device when one is added', () => {
-    const addresses = (text: string): string[] => text.match(/<(?:disk type='\w+' device='disk'|interface|rng|memballoon|memory m)[\s\S]*?<address [^>]*>/g) ?? [];
+    const addresses = (text: string): string[] =>
+      text.match(/<(?:disk type='\w+' device='disk'|interface|rng|memballoon|memory m)[\s\S]*?<address [^>]*>/g) ?? [];
     const less = addresses(xml({ volumes: full.volumes.slice(0, 1), interfaces: full.interfaces.slice(1, 2) }));
     expect(addresses(xml({}))).toEqual(expect.arrayContaining(less));
     const places = xml({}).match(/<address [^>]*>/g)!;

@@ -35,13 +35,24 @@ export async function startCorral(env: Readonly<Record<string, string>> = {}): P
   const adminToken = `corral_admin_${randomBytes(16).toString('hex')}`;
   const child = spawn('sh', [join(root, 'bin/node'), join(root, 'dist/main.js'), 'serve'], {
     cwd: root,
-    env: { ...process.env, CORRAL_DATA: data, PORT: String(port), CORRAL_ADMIN_TOKEN: adminToken, CORRAL_DEMO: '0', CORRAL_LOG_LEVEL: 'warn', DATABASE_URL: '', ...env },
+    env: {
+      ...process.env,
+      CORRAL_DATA: data,
+      PORT: String(port),
+      CORRAL_ADMIN_TOKEN: adminToken,
+      CORRAL_DEMO: '0',
+      CORRAL_LOG_LEVEL: 'warn',
+      DATABASE_URL: '',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-8000)));
-  for (const end = Date.now() + 60_000; ; ) {
-    const ready = await fetch(`${url}/readyz`).then((answer) => answer.ok).catch(() => false);
+  for (const end = Date.now() + 60_000; ;) {
+    const ready = await fetch(`${url}/readyz`)
+      .then((answer) => answer.ok)
+      .catch(() => false);
     if (ready) break;
     if (child.exitCode !== null || Date.now() > end) throw new Error(`Corral did not start:\n${output}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -61,7 +72,8 @@ export async function startCorral(env: Readonly<Record<string, string>> = {}): P
     adminToken,
     process: child,
     call,
-    nodeToken: async (fqdn) => String((await call('POST', '/api/v1/tokens', { name: `e2e-${randomBytes(4).toString('hex')}`, kind: 'node', node: fqdn }))['token']),
+    nodeToken: async (fqdn) =>
+      String((await call('POST', '/api/v1/tokens', { name: `e2e-${randomBytes(4).toString('hex')}`, kind: 'node', node: fqdn }))['token']),
     stop: async () => {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       if (child.exitCode === null) {

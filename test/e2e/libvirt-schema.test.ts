@@ -64,7 +64,12 @@ describe.skipIf(missing !== null)('libvirt', () => {
     const name = (file.split('.')[1] ?? '').trim();
     libvirt.virsh('pool-define', '--validate', join(FIXTURES, file));
     libvirt.virsh('pool-define', '--validate', join(FIXTURES, file));
-    expect(libvirt.virsh('pool-list', '--all', '--name').split('\n').map((line) => line.trim())).toContain(name);
+    expect(
+      libvirt
+        .virsh('pool-list', '--all', '--name')
+        .split('\n')
+        .map((line) => line.trim()),
+    ).toContain(name);
     libvirt.virsh('pool-undefine', name);
   });
 

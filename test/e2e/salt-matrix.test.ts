@@ -122,27 +122,31 @@ describe.skipIf(reason !== undefined)('a run of Salt has all of the right data, 
   const copyOf = (part: Part, copy: Copy): string => join(folder, 'cache', part, `${minionOf(copy)}.json`);
 
   for (const [fault, part, none, young, old, message] of MATRIX) {
-    test(`${fault} at ${part}: ${none} without a copy, ${young} with a young one, ${old} with an old one`, async () => {
-      await Promise.all(Object.values(servers).map((server) => server.reset()));
-      resetCopies(part);
-      rmSync(join(rig.folder, 'target'), { recursive: true, force: true });
-      await servers[part]!.setMode(fault);
-      const runs = await rig.apply(minions);
-      // Once for each minion, whatever happens: a retry would make an outage worse.
-      for (const server of Object.values(servers)) expect(server.requests.length).toBeLessThanOrEqual(minions.length);
-      const outcomes: Record<Copy, Outcome> = { none, young, old };
-      for (const [index, copy] of COPIES.entries()) {
-        const { ok, refusal } = runs[index]!;
-        const files = filesOf(rig.target(minionOf(copy)));
-        const pillar = servers.pillar!.documents[minionOf(copy)]!.pillar!;
-        if (outcomes[copy] === 'full') {
-          expect({ copy, ok, refusal, files }).toEqual({ copy, ok: true, refusal: '', files: { ...filesFor(pillar), 'less.txt': '' } });
-        } else {
-          expect({ copy, ok, files }).toEqual({ copy, ok: false, files: {} });
-          expect(refusal).toMatch(new RegExp(message.replace('{copy}', COPY[copy])));
+    test(
+      `${fault} at ${part}: ${none} without a copy, ${young} with a young one, ${old} with an old one`,
+      async () => {
+        await Promise.all(Object.values(servers).map((server) => server.reset()));
+        resetCopies(part);
+        rmSync(join(rig.folder, 'target'), { recursive: true, force: true });
+        await servers[part]!.setMode(fault);
+        const runs = await rig.apply(minions);
+        // Once for each minion, whatever happens: a retry would make an outage worse.
+        for (const server of Object.values(servers)) expect(server.requests.length).toBeLessThanOrEqual(minions.length);
+        const outcomes: Record<Copy, Outcome> = { none, young, old };
+        for (const [index, copy] of COPIES.entries()) {
+          const { ok, refusal } = runs[index]!;
+          const files = filesOf(rig.target(minionOf(copy)));
+          const pillar = servers.pillar!.documents[minionOf(copy)]!.pillar!;
+          if (outcomes[copy] === 'full') {
+            expect({ copy, ok, refusal, files }).toEqual({ copy, ok: true, refusal: '', files: { ...filesFor(pillar), 'less.txt': '' } });
+          } else {
+            expect({ copy, ok, files }).toEqual({ copy, ok: false, files: {} });
+            expect(refusal).toMatch(new RegExp(message.replace('{copy}', COPY[copy])));
+          }
         }
-      }
-    }, TIMEOUT);
+      },
+      TIMEOUT,
+    );
   }
 
   test('every fault of the server is in the table', async () => {

@@ -35,14 +35,22 @@ describe.skipIf(reason !== undefined)('saltext.corral', () => {
 
   afterAll(() => rmSync(tools, { recursive: true, force: true }));
 
-  test('pytest', async () => {
-    const { status, said } = await python('-m', 'pytest', '-q', '-p', 'no:cacheprovider');
-    expect(said).toMatch(/\d+ passed/);
-    expect({ status, said: status === 0 ? '' : said }).toEqual({ status: 0, said: '' });
-  }, TIMEOUT);
+  test(
+    'pytest',
+    async () => {
+      const { status, said } = await python('-m', 'pytest', '-q', '-p', 'no:cacheprovider');
+      expect(said).toMatch(/\d+ passed/);
+      expect({ status, said: status === 0 ? '' : said }).toEqual({ status: 0, said: '' });
+    },
+    TIMEOUT,
+  );
 
-  test('ruff', async () => {
-    expect(await python('-m', 'ruff', 'check', '--no-cache', '-q')).toEqual({ status: 0, said: '' });
-    expect(await python('-m', 'ruff', 'format', '--no-cache', '--check', '-q')).toEqual({ status: 0, said: '' });
-  }, TIMEOUT);
+  test(
+    'ruff',
+    async () => {
+      expect(await python('-m', 'ruff', 'check', '--no-cache', '-q')).toEqual({ status: 0, said: '' });
+      expect(await python('-m', 'ruff', 'format', '--no-cache', '--check', '-q')).toEqual({ status: 0, said: '' });
+    },
+    TIMEOUT,
+  );
 });

@@ -14,7 +14,11 @@ export async function smallFleet({ make }: Pick<TestCorral, 'make'>): Promise<{ 
   await make('ceph_cluster', { name: 'ceph', public_network: '192.0.2.0/24' });
   await make('ceph_pool', { ceph_cluster: 'ceph', name: 'vms' });
   await make('node', { fqdn: 'mon0.example.com', site: 'fra1', roles: { ceph_mon: { ceph_cluster: 'ceph' } } });
-  await make('node', { fqdn: HV, site: 'fra1', roles: { hypervisor: { methods: ['KVM', 'QEMU'], cores: 64, ram: 256 * GIB }, ceph_osd: { ceph_cluster: 'ceph' } } });
+  await make('node', {
+    fqdn: HV,
+    site: 'fra1',
+    roles: { hypervisor: { methods: ['KVM', 'QEMU'], cores: 64, ram: 256 * GIB }, ceph_osd: { ceph_cluster: 'ceph' } },
+  });
   await make('node_interface', { node: HV, name: 'eno1', mac: '02:00:00:00:00:01' });
   await make('network', { name: 'lan', is_default: true });
   await make('subnet', { network: 'lan', cidr: '10.0.0.0/28', gateway: '10.0.0.1' });
@@ -43,13 +47,28 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
     site: { input: (i) => ({ name: `site-${i}`, ...sometimes(i, { description: 'Hall 3' }) }), patch: { description: 'Moved' } },
     customer: { input: (i) => ({ name: `customer-${i}`, ...sometimes(i, { title: 'ACME Ltd.' }) }), patch: { email: 'ops@example.com' } },
     project: { input: (i) => ({ customer: 'acme', name: `project-${i}`, ...sometimes(i, { description: 'x' }) }), patch: { description: 'Changed' } },
-    ceph_cluster: { input: (i) => ({ name: `ceph-${i}`, public_network: '198.51.100.0/24', ...sometimes(i, { cluster_network: '203.0.113.0/24' }) }), patch: { cluster_network: '203.0.113.128/25' } },
+    ceph_cluster: {
+      input: (i) => ({ name: `ceph-${i}`, public_network: '198.51.100.0/24', ...sometimes(i, { cluster_network: '203.0.113.0/24' }) }),
+      patch: { cluster_network: '203.0.113.128/25' },
+    },
     ceph_pool: { input: (i) => ({ ceph_cluster: 'ceph', name: `pool-${i}` }), patch: { pg_num: 64 } },
-    ceph_key: { input: (i) => ({ ceph_cluster: 'ceph', entity: `client.user${i}`, caps: { mon: 'profile rbd', osd: 'profile rbd pool=vms' } }), patch: { caps: { mon: 'allow r' } } },
-    node: { input: (i) => ({ fqdn: `n${i}.example.com`, site: 'fra1', roles: { ceph_osd: { ceph_cluster: 'ceph' } }, ...sometimes(i, { location: 'Rack 1' }) }), patch: { location: 'Rack 2' } },
+    ceph_key: {
+      input: (i) => ({ ceph_cluster: 'ceph', entity: `client.user${i}`, caps: { mon: 'profile rbd', osd: 'profile rbd pool=vms' } }),
+      patch: { caps: { mon: 'allow r' } },
+    },
+    node: {
+      input: (i) => ({ fqdn: `n${i}.example.com`, site: 'fra1', roles: { ceph_osd: { ceph_cluster: 'ceph' } }, ...sometimes(i, { location: 'Rack 1' }) }),
+      patch: { location: 'Rack 2' },
+    },
     node_interface: { input: (i) => ({ node: HV, name: `eth${i}`, ...sometimes(i, { mac: `02:00:00:00:01:0${i}` }) }), patch: { mtu: 9000 } },
-    node_address: { input: (i) => ({ node_interface: `${HV}:eno1`, address: `192.0.2.${10 + i}/24`, ...sometimes(i, { gateway: '192.0.2.1' }) }), patch: { gateway: '192.0.2.254' } },
-    hypervisor: { input: async (i) => ({ node: await osdNode(i, 'h'), methods: ['KVM'], cores: 8, ram: 64 * GIB, ...sometimes(i, { volume_group: 'vg0' }) }), patch: { reserve_cores: 2 } },
+    node_address: {
+      input: (i) => ({ node_interface: `${HV}:eno1`, address: `192.0.2.${10 + i}/24`, ...sometimes(i, { gateway: '192.0.2.1' }) }),
+      patch: { gateway: '192.0.2.254' },
+    },
+    hypervisor: {
+      input: async (i) => ({ node: await osdNode(i, 'h'), methods: ['KVM'], cores: 8, ram: 64 * GIB, ...sometimes(i, { volume_group: 'vg0' }) }),
+      patch: { reserve_cores: 2 },
+    },
     ceph_mon_node: { input: async (i) => ({ node: await osdNode(i, 'm'), ceph_cluster: 'ceph' }), patch: { port: 3300 } },
     ceph_osd_node: {
       input: async (i) => {
@@ -59,9 +78,15 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
       },
       patch: { ceph_cluster: 'ceph' },
     },
-    ceph_osd: { input: (i) => ({ ceph_osd_node: HV, data_device: `/dev/sd${'abcdefghij'[i]}`, ...sometimes(i, { db_device: '/dev/nvme0n1' }) }), patch: { weight: 2.5 } },
+    ceph_osd: {
+      input: (i) => ({ ceph_osd_node: HV, data_device: `/dev/sd${'abcdefghij'[i]}`, ...sometimes(i, { db_device: '/dev/nvme0n1' }) }),
+      patch: { weight: 2.5 },
+    },
     network: { input: (i) => ({ name: `net-${i}`, kind: 'vlan', vlan_tag: 100 + i }), patch: { mtu: 1400 } },
-    subnet: { input: (i) => ({ network: 'lan', cidr: `10.50.${i}.0/29`, ...sometimes(i, { gateway: `10.50.${i}.1` }) }), patch: { dns: ['10.50.0.53', '2001:db8::53'] } },
+    subnet: {
+      input: (i) => ({ network: 'lan', cidr: `10.50.${i}.0/29`, ...sometimes(i, { gateway: `10.50.${i}.1` }) }),
+      patch: { dns: ['10.50.0.53', '2001:db8::53'] },
+    },
     storage_pool: { input: (i) => ({ name: `store-${i}`, kind: 'dir', ...sometimes(i, { target: '/srv' }) }), patch: { target: '/srv/vms' } },
     pool_attachment: {
       input: async (i) => {
@@ -70,8 +95,14 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
       },
       patch: { capacity: 2 * GIB },
     },
-    image: { input: (i) => ({ name: `image-${i}`, url: `https://example.com/${i}.qcow2`, ...sometimes(i, { size: GIB }) }), patch: { checksum: `sha256:${'ab'.repeat(32)}` } },
-    vm: { input: (i) => ({ method: 'KVM', cores: 1, ram: GIB, ...sometimes(i, { customer: 'acme', project: 'acme:web', cputime_limit: 50 }) }), patch: { metadata: { owner: 'x' }, boot_order: ['disk'] } },
+    image: {
+      input: (i) => ({ name: `image-${i}`, url: `https://example.com/${i}.qcow2`, ...sometimes(i, { size: GIB }) }),
+      patch: { checksum: `sha256:${'ab'.repeat(32)}` },
+    },
+    vm: {
+      input: (i) => ({ method: 'KVM', cores: 1, ram: GIB, ...sometimes(i, { customer: 'acme', project: 'acme:web', cputime_limit: 50 }) }),
+      patch: { metadata: { owner: 'x' }, boot_order: ['disk'] },
+    },
     vm_interface: { input: () => ({ vm: fleet.vm['uuid'] }), patch: { mac: '02:00:00:00:09:99' } },
     network_membership: {
       input: async (i) => {
@@ -80,9 +111,18 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
       },
       patch: { tagged: true },
     },
-    address: { input: (i) => ({ subnet: '2001:db8:1::/64', address: `2001:db8:1::${10 + i}`, ...sometimes(i, { vm_interface: `${String(fleet.vm['id'])}-0` }) }), patch: { vm_interface: null } },
-    volume: { input: (i) => ({ storage_pool: 'local', hypervisor: HV, size: GIB, type: 'raw', ...sometimes(i, { read_iops: 100 }) }), patch: { cache_option: 'none', write_bps: 1_000_000 } },
-    snapshot: { input: (i) => ({ volume: fleet.volume, name: `snap-${i}`, ...sometimes(i, { description: 'Before the upgrade' }) }), patch: { description: 'After' } },
+    address: {
+      input: (i) => ({ subnet: '2001:db8:1::/64', address: `2001:db8:1::${10 + i}`, ...sometimes(i, { vm_interface: `${String(fleet.vm['id'])}-0` }) }),
+      patch: { vm_interface: null },
+    },
+    volume: {
+      input: (i) => ({ storage_pool: 'local', hypervisor: HV, size: GIB, type: 'raw', ...sometimes(i, { read_iops: 100 }) }),
+      patch: { cache_option: 'none', write_bps: 1_000_000 },
+    },
+    snapshot: {
+      input: (i) => ({ volume: fleet.volume, name: `snap-${i}`, ...sometimes(i, { description: 'Before the upgrade' }) }),
+      patch: { description: 'After' },
+    },
     token: { input: (i) => ({ name: `token-${i}`, kind: 'reader' }), patch: { name: 'renamed' } },
   };
 }

@@ -112,7 +112,8 @@ describe('forms', () => {
 });
 
 describe('reading a body', () => {
-  const request = (body: string | ReadableStream<Uint8Array> | null, headers: Record<string, string> = {}): Request => new Request('http://x/', { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
+  const request = (body: string | ReadableStream<Uint8Array> | null, headers: Record<string, string> = {}): Request =>
+    new Request('http://x/', { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
   const endless = (chunk: number): ReadableStream<Uint8Array> => new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(chunk)) });
 
   test('gives all of it', async () => {

@@ -60,7 +60,14 @@ describe('each wrong setting is named with where it was set', () => {
   test('all at once, those of the file with its path', () => {
     const path = file('port: many\ncolour: red\n');
     const text = refusal({ CORRAL_CONFIG: path, CORRAL_PLACEMENT: 'x', CORRAL_DEMO: '2' });
-    expect(text.split('\n').sort()).toEqual([expect.stringContaining(`${path}: port: `), expect.stringContaining(`${path}: unknown setting 'colour'`), expect.stringContaining('CORRAL_DEMO: '), expect.stringContaining('CORRAL_PLACEMENT: ')].sort((a, b) => String(a).localeCompare(String(b))) as unknown[] as string[]);
+    expect(text.split('\n').sort()).toEqual(
+      [
+        expect.stringContaining(`${path}: port: `),
+        expect.stringContaining(`${path}: unknown setting 'colour'`),
+        expect.stringContaining('CORRAL_DEMO: '),
+        expect.stringContaining('CORRAL_PLACEMENT: '),
+      ].sort((a, b) => String(a).localeCompare(String(b))) as unknown[] as string[],
+    );
   });
 
   test('a blank is no number', () => {
@@ -90,11 +97,18 @@ test('an empty file is no setting', () => {
 
 test('every setting is explained, and secrets are hidden', () => {
   const key = Buffer.alloc(32, 1).toString('base64');
-  const explained = explainConfig(loadConfig({ CORRAL_ADMIN_TOKEN: 'a-very-secret-token', DATABASE_URL: 'postgres://u:very-secret@h/d', CORRAL_ENCRYPTION_KEY: key }));
+  const explained = explainConfig(
+    loadConfig({ CORRAL_ADMIN_TOKEN: 'a-very-secret-token', DATABASE_URL: 'postgres://u:very-secret@h/d', CORRAL_ENCRYPTION_KEY: key }),
+  );
   expect(explained.map((one) => one.setting)).toEqual(Object.keys(settings));
   for (const one of explained) expect([one.meaning.length > 10, one.variable.length > 3]).toEqual([true, true]);
   const text = JSON.stringify(explained);
   for (const secret of ['very-secret', key]) expect(text).not.toContain(secret);
-  expect(explained.filter((one) => one.value === '(hidden)').map((one) => one.setting).sort()).toEqual(['admin_token', 'database_url', 'encryption_key']);
+  expect(
+    explained
+      .filter((one) => one.value === '(hidden)')
+      .map((one) => one.setting)
+      .sort(),
+  ).toEqual(['admin_token', 'database_url', 'encryption_key']);
   expect(explainConfig(loadConfig({})).find((one) => one.setting === 'admin_token')?.value).toBeNull();
 });

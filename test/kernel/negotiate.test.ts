@@ -34,7 +34,15 @@ test.each(chosen)('%s: Accept %s', (_name, accept, offered, format) => {
 });
 
 describe('406', () => {
-  test.each([['image/png'], ['application/json;q=0'], ['*/*;q=0'], ['application/yaml'], ['text/plain, image/*'], [','], ['application/json;q=0, text/html;q=0.0, application/msgpack;q=0.000']])('nothing fits %s', (accept) => {
+  test.each([
+    ['image/png'],
+    ['application/json;q=0'],
+    ['*/*;q=0'],
+    ['application/yaml'],
+    ['text/plain, image/*'],
+    [','],
+    ['application/json;q=0, text/html;q=0.0, application/msgpack;q=0.000'],
+  ])('nothing fits %s', (accept) => {
     const refused = (): Format => negotiate(accept, api);
     expect(refused).toThrow(Problem);
     expect(refused).toThrow(/application\/json, text\/html, application\/msgpack/);

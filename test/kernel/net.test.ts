@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { cidr, hostCidr, ip } from '../../src/kernel/net.ts';
 
-const said = (parsed: { success: boolean; data?: unknown; error?: { issues: readonly { message: string }[] } }): unknown => (parsed.success ? parsed.data : parsed.error?.issues[0]?.message);
+const said = (parsed: { success: boolean; data?: unknown; error?: { issues: readonly { message: string }[] } }): unknown =>
+  parsed.success ? parsed.data : parsed.error?.issues[0]?.message;
 
 describe('an address', () => {
   test.each([
@@ -15,7 +16,25 @@ describe('an address', () => {
     expect(ip('').parse(text)).toBe(canonical);
   });
 
-  test.each([['192.0.2'], ['192.0.2.256'], ['192.0.2.7/24'], ['0300.0.2.7'], ['192.0.2.07'], ['0x7f.1'], ['3221226000'], ['127.1'], ['fe80::1%eth0'], ['1::2::3'], ['12345::'], [''], ['localhost'], [' 192.0.2.7'], ['192.0.2.7\n'], ['::ffff:192.0.2.300'], ['[::1]']])('%j is none', (text) => {
+  test.each([
+    ['192.0.2'],
+    ['192.0.2.256'],
+    ['192.0.2.7/24'],
+    ['0300.0.2.7'],
+    ['192.0.2.07'],
+    ['0x7f.1'],
+    ['3221226000'],
+    ['127.1'],
+    ['fe80::1%eth0'],
+    ['1::2::3'],
+    ['12345::'],
+    [''],
+    ['localhost'],
+    [' 192.0.2.7'],
+    ['192.0.2.7\n'],
+    ['::ffff:192.0.2.300'],
+    ['[::1]'],
+  ])('%j is none', (text) => {
     expect(said(ip('').safeParse(text))).toMatch(/must be an IPv4 or IPv6 address/);
   });
 
@@ -78,5 +97,6 @@ describe("a host's address with its prefix", () => {
 });
 
 test('what is no text is refused, not thrown', () => {
-  for (const value of [7, null, {}, ['192.0.2.7'], true]) for (const schema of [ip(''), cidr(''), hostCidr('')]) expect(schema.safeParse(value).success).toBe(false);
+  for (const value of [7, null, {}, ['192.0.2.7'], true])
+    for (const schema of [ip(''), cidr(''), hostCidr('')]) expect(schema.safeParse(value).success).toBe(false);
 });

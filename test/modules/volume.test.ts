@@ -101,10 +101,10 @@ describe('a volume', () => {
   test('that is deleted leaves a tombstone on its host', async () => {
     await api('POST', 'volumes', { ...free, name: 'buried' });
     expect((await api('DELETE', 'volumes/buried')).status).toBe(204);
-    const { hypervisor } = (await (await corral.request(`/pillar/${HV1}`)).json() as { corral: { hypervisor: { volumes: Record<string, unknown> } } }).corral;
+    const { hypervisor } = ((await (await corral.request(`/pillar/${HV1}`)).json()) as { corral: { hypervisor: { volumes: Record<string, unknown> } } }).corral;
     expect(hypervisor.volumes['buried']).toMatchObject({ ensure: 'absent', pool: 'local' });
     await api('POST', 'volumes', { ...free, name: 'buried' });
-    const again = (await (await corral.request(`/pillar/${HV1}`)).json() as { corral: { hypervisor: { volumes: Record<string, unknown> } } }).corral;
+    const again = ((await (await corral.request(`/pillar/${HV1}`)).json()) as { corral: { hypervisor: { volumes: Record<string, unknown> } } }).corral;
     expect(again.hypervisor.volumes['buried']).toMatchObject({ ensure: 'present' });
   });
 });

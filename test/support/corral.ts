@@ -61,4 +61,3 @@ export async function testCorral(env: Record<string, string> = {}): Promise<Test
     make: (noun, input) => createThing(corral.store, corral.catalog.byNoun(noun), input),
   };
 }
-

@@ -50,14 +50,7 @@ export function memoryDevice(vm: Vm): XmlElement | null {
   return element(
     'memory',
     { model: 'virtio-mem' },
-    element(
-      'target',
-      null,
-      element('size', { unit }, size),
-      element('node', null, 0),
-      element('block', { unit }, BLOCK),
-      element('requested', { unit }, 0),
-    ),
+    element('target', null, element('size', { unit }, size), element('node', null, 0), element('block', { unit }, BLOCK), element('requested', { unit }, 0)),
     singleAddress(vm.machine, 'memory'),
   );
 }
@@ -67,15 +60,7 @@ export function cpuElements(vm: Vm): XmlElement[] {
   const max = maximum(vm);
   const vcpu = element('vcpu', { placement: 'static', current: vm.cores < max ? vm.cores : null }, max);
   if (vm.cputime_limit === null) return [vcpu];
-  return [
-    vcpu,
-    element(
-      'cputune',
-      null,
-      element('period', null, CPU_PERIOD),
-      element('quota', null, cpuQuota(vm.cputime_limit)),
-    ),
-  ];
+  return [vcpu, element('cputune', null, element('period', null, CPU_PERIOD), element('quota', null, cpuQuota(vm.cputime_limit)))];
 }
 
 /**
@@ -90,22 +75,10 @@ export function cpuModel(vm: Vm): XmlElement | { readonly unsupported: Refusal }
   }
   const max = maximum(vm);
   const topology = element('topology', { sockets: 1, dies: 1, cores: max, threads: 1 });
-  const numa =
-    headroom(vm) > 0 &&
-    element(
-      'numa',
-      null,
-      element('cell', { id: 0, cpus: max === 1 ? '0' : `0-${max - 1}`, memory: kib(vm.ram), unit: 'KiB' }),
-    );
+  const numa = headroom(vm) > 0 && element('numa', null, element('cell', { id: 0, cpus: max === 1 ? '0' : `0-${max - 1}`, memory: kib(vm.ram), unit: 'KiB' }));
   switch (mode) {
     case 'custom':
-      return element(
-        'cpu',
-        { mode, match: 'exact', check: 'partial' },
-        element('model', { fallback: 'forbid' }, vm.cpu_model),
-        topology,
-        numa,
-      );
+      return element('cpu', { mode, match: 'exact', check: 'partial' }, element('model', { fallback: 'forbid' }, vm.cpu_model), topology, numa);
     case 'host-model':
       return element('cpu', { mode, check: 'partial' }, topology, numa);
     case 'host-passthrough':

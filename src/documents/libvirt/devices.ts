@@ -25,11 +25,7 @@ export function interfaceElements(vm: Vm, boot: BootOrder): XmlElement[] {
 
 /** MAC, bridge and the name of the host's end, the same for machines and containers. */
 export function wiring(nic: VmInterface): XmlElement[] {
-  return [
-    element('mac', { address: nic.mac.toLowerCase() }),
-    element('source', { bridge: bridgeName(nic) }),
-    element('target', { dev: nic.name }),
-  ];
+  return [element('mac', { address: nic.mac.toLowerCase() }), element('source', { bridge: bridgeName(nic) }), element('target', { dev: nic.name })];
 }
 
 /** Where the host puts the cloud-init seed of a VM; null when it has none. */
@@ -84,9 +80,7 @@ function common(machine: Vm['machine']): readonly XmlElement[] {
     element('rng', { model: 'virtio' }, element('backend', { model: 'random' }, '/dev/urandom'), at('rng')),
     element('memballoon', { model: 'virtio', freePageReporting: 'on' }, element('stats', { period: 10 }), at('balloon')),
     // The CD-ROM drives of the machine virt are on it.
-    machine === 'virt'
-      ? element('controller', { type: 'scsi', index: 0, model: 'virtio-scsi' }, at('scsi'))
-      : element('panic', { model: 'isa' }),
+    machine === 'virt' ? element('controller', { type: 'scsi', index: 0, model: 'virtio-scsi' }, at('scsi')) : element('panic', { model: 'isa' }),
   ];
   return devices.map(fixed);
 }

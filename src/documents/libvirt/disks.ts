@@ -17,17 +17,11 @@ export function diskTarget(number: number): string {
 
 /** Volumes of a VM by their number; a volume without one (never from the loader) comes last. */
 export function volumesInOrder(vm: Vm): Volume[] {
-  return [...vm.volumes].sort(
-    (a, b) => (a.number ?? Number.MAX_SAFE_INTEGER) - (b.number ?? Number.MAX_SAFE_INTEGER) || a.id - b.id,
-  );
+  return [...vm.volumes].sort((a, b) => (a.number ?? Number.MAX_SAFE_INTEGER) - (b.number ?? Number.MAX_SAFE_INTEGER) || a.id - b.id);
 }
 
 /** The `<disk>` elements of a VM's volumes, or why one of them cannot be attached. */
-export function diskElements(
-  vm: Vm,
-  pools: ReadonlyMap<string, StoragePool>,
-  boot: BootOrder,
-): XmlElement[] | { readonly unsupported: Refusal } {
+export function diskElements(vm: Vm, pools: ReadonlyMap<string, StoragePool>, boot: BootOrder): XmlElement[] | { readonly unsupported: Refusal } {
   const disks: XmlElement[] = [];
   for (const [place, volume] of volumesInOrder(vm).entries()) {
     const pool = pools.get(volume.pool);
@@ -59,12 +53,7 @@ function disk(vm: Vm, volume: Volume, pool: StoragePool, number: number, boot: B
           'source',
           { protocol: 'rbd', name: place.image },
           ...monitorHosts(pool),
-          pool.ceph_user !== null &&
-            element(
-              'auth',
-              { username: pool.ceph_user },
-              element('secret', { type: 'ceph', uuid: pool.secret_uuid }),
-            ),
+          pool.ceph_user !== null && element('auth', { username: pool.ceph_user }, element('secret', { type: 'ceph', uuid: pool.secret_uuid })),
         )
       : element('source', place.kind === 'block' ? { dev: place.path } : { file: place.path }),
     element('target', { dev: diskTarget(number), bus: 'virtio' }),

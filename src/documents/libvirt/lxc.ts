@@ -37,12 +37,7 @@ export function lxcXml(vm: Vm, pools: ReadonlyMap<string, StoragePool>): XmlOrRe
     element('currentMemory', { unit: 'KiB' }, memory),
     limits.length > 0 && element('blkiotune', null, ...limits),
     element('vcpu', { placement: 'static' }, vm.cores),
-    element(
-      'cputune',
-      null,
-      element('period', null, CPU_PERIOD),
-      element('quota', null, vm.cores * cpuQuota(vm.cputime_limit ?? 100)),
-    ),
+    element('cputune', null, element('period', null, CPU_PERIOD), element('quota', null, vm.cores * cpuQuota(vm.cputime_limit ?? 100))),
     element('os', null, element('type', { arch: 'x86_64' }, 'exe'), element('init', null, '/sbin/init')),
     element('clock', { offset: vm.rtc }),
     ...LIFECYCLE,
@@ -52,9 +47,7 @@ export function lxcXml(vm: Vm, pools: ReadonlyMap<string, StoragePool>): XmlOrRe
       ...filesystems,
       ...[...vm.interfaces]
         .sort((a, b) => a.number - b.number)
-        .map((nic) =>
-          element('interface', { type: 'bridge' }, ...wiring(nic), element('guest', { dev: `eth${nic.number}` })),
-        ),
+        .map((nic) => element('interface', { type: 'bridge' }, ...wiring(nic), element('guest', { dev: `eth${nic.number}` }))),
       element('console', { type: 'pty' }, element('target', { type: 'lxc', port: 0 })),
     ),
   );

@@ -12,10 +12,7 @@ export function osElement(vm: Vm): XmlElement {
   const enabled = vm.firmware === 'uefi-secure' ? 'yes' : 'no';
   // Both are named either way: left open, libvirt takes the first description, which on Debian has
   // Secure Boot on. aarch64 firmware knows neither.
-  const features = vm.machine !== 'virt' && [
-    element('feature', { enabled, name: 'secure-boot' }),
-    element('feature', { enabled, name: 'enrolled-keys' }),
-  ];
+  const features = vm.machine !== 'virt' && [element('feature', { enabled, name: 'secure-boot' }), element('feature', { enabled, name: 'enrolled-keys' })];
   return element('os', { firmware: 'efi' }, type, features && element('firmware', null, ...features));
 }
 

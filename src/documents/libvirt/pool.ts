@@ -12,15 +12,7 @@ export function poolUuid(pool: { readonly name: string }): string {
 /** The pool XML: dir, logical (an LVM volume group), rbd (with its secret) or netfs. Throws nothing. */
 export function poolXml(pool: StoragePool): string {
   const kind = ({ dir: 'dir', lvm: 'logical', rbd: 'rbd', nfs: 'netfs' } as const)[pool.kind];
-  return serialise(
-    element(
-      'pool',
-      { type: kind },
-      element('name', null, pool.name),
-      element('uuid', null, poolUuid(pool)),
-      ...place(pool),
-    ),
-  );
+  return serialise(element('pool', { type: kind }, element('name', null, pool.name), element('uuid', null, poolUuid(pool)), ...place(pool)));
 }
 
 function place(pool: StoragePool): XmlElement[] {
@@ -43,11 +35,7 @@ function place(pool: StoragePool): XmlElement[] {
           element('name', null, pool.target),
           pool.ceph_user !== null &&
             pool.secret_uuid !== null &&
-            element(
-              'auth',
-              { type: 'ceph', username: pool.ceph_user },
-              element('secret', { uuid: pool.secret_uuid }),
-            ),
+            element('auth', { type: 'ceph', username: pool.ceph_user }, element('secret', { uuid: pool.secret_uuid })),
         ),
       ];
   }

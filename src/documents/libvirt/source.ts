@@ -3,9 +3,7 @@ import type { StoragePool, Volume } from '../types.ts';
 import { element, type XmlElement } from '../xml.ts';
 
 /** The place of a volume on the host: a file or block device by path, or an image in a Ceph pool. */
-export type VolumePlace =
-  | { readonly kind: 'file' | 'block'; readonly path: string }
-  | { readonly kind: 'rbd'; readonly image: string };
+export type VolumePlace = { readonly kind: 'file' | 'block'; readonly path: string } | { readonly kind: 'rbd'; readonly image: string };
 
 /**
  * The place of a volume in its pool. A file is `<target>/<name>`, a logical volume `/dev/<group>/<name>`,

@@ -36,7 +36,9 @@ export const cephKey: Resource = {
       .max(100)
       .regex(/^(mon\.|(client|mgr|osd|mds)\.[A-Za-z0-9._-]+)$/, 'must be mon. or client.NAME, mgr.NAME, osd.NAME, mds.NAME')
       .describe('The Ceph entity, e.g. client.libvirt.'),
-    caps: z.partialRecord(z.enum(['mon', 'osd', 'mgr', 'mds']), z.string().max(500)).describe('Capabilities by daemon, e.g. {"mon": "profile rbd", "osd": "profile rbd pool=vms"}.'),
+    caps: z
+      .partialRecord(z.enum(['mon', 'osd', 'mgr', 'mds']), z.string().max(500))
+      .describe('Capabilities by daemon, e.g. {"mon": "profile rbd", "osd": "profile rbd pool=vms"}.'),
     secret: z
       .string()
       .regex(/^AQ[A-Za-z0-9+/]{36}==$/, 'must be a Ceph key as ceph-authtool prints it: 40 characters of base64 that begin with AQ and end with ==')

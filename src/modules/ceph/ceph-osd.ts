@@ -28,7 +28,10 @@ export const CephOsd = defineEntity({
 });
 
 const device = (what: string) =>
-  z.string().regex(/^\/[A-Za-z0-9._/:+-]{1,250}$/, 'must be an absolute path, e.g. /dev/disk/by-id/nvme-eui.0025').describe(what);
+  z
+    .string()
+    .regex(/^\/[A-Za-z0-9._/:+-]{1,250}$/, 'must be an absolute path, e.g. /dev/disk/by-id/nvme-eui.0025')
+    .describe(what);
 
 export const cephOsd: Resource = {
   noun: 'ceph_osd',

@@ -53,6 +53,7 @@ export const address: Resource = {
   },
   immutable: ['address', 'subnet'],
   columns: ['address', 'subnet', 'vm_interface'],
-  affects: (ids) => sql`select h.node_id from address a join vm_interface i on i.id = a.vm_interface_id join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where a.id = any(${ids}::bigint[])`,
+  affects: (ids) =>
+    sql`select h.node_id from address a join vm_interface i on i.id = a.vm_interface_id join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where a.id = any(${ids}::bigint[])`,
   constraints: { address_in_subnet: { pointer: '/address', message: 'must lie inside its subnet, and not be its gateway' } },
 };

@@ -60,7 +60,9 @@ async function derive(tx: Tx, vmInterface: number, subnet: number): Promise<stri
 
 /** Forgets the derived addresses of interfaces that go away; those of the pool become free by themselves. */
 export async function dropDerived(tx: Tx, interfaces: RawBuilder<unknown>): Promise<void> {
-  await sql`delete from address a using subnet s where s.id = a.subnet_id and family(s.cidr) = 6 and 128 - masklen(s.cidr) > 16 and a.vm_interface_id in (${interfaces})`.execute(tx.db);
+  await sql`delete from address a using subnet s where s.id = a.subnet_id and family(s.cidr) = 6 and 128 - masklen(s.cidr) > 16 and a.vm_interface_id in (${interfaces})`.execute(
+    tx.db,
+  );
 }
 
 /**
@@ -91,7 +93,24 @@ export async function fillPool(tx: Tx, subnet: number): Promise<void> {
         least(case when b.bits < 2 then power(2, b.bits) - 1 else power(2, b.bits) - 2 end, ${POOL_HOSTS})::bigint) i
     where s.id = ${subnet} and (family(s.cidr) = 4 or b.bits <= 16)
       and set_masklen(network(s.cidr)::inet + i, case family(s.cidr) when 4 then 32 else 128 end) is distinct from s.gateway
+      and host(network(s.cidr)::inet + i) not in (select host(n.address) from node_address n)
     on conflict do nothing`.execute(tx.db);
+}
+
+/**
+ * Takes a host's own address out of the pool, so that no virtual machine gets it.
+ * @throws Problem in-use when an interface has it already
+ */
+export async function reserveForNode(tx: Tx, nodeAddress: number): Promise<void> {
+  const own = sql`(select host(n.address)::inet from node_address n where n.id = ${nodeAddress})`;
+  const { rows } = await sql<{ name: string }>`select i.name from address a join vm_interface i on i.id = a.vm_interface_id where a.address = ${own}`.execute(
+    tx.db,
+  );
+  if (rows[0])
+    throw new Problem('in-use', `interface ${rows[0].name} of a virtual machine has this address`, {
+      faults: [{ pointer: '/address', message: `belongs to interface ${rows[0].name}` }],
+    });
+  await sql`delete from address where address = ${own} and vm_interface_id is null`.execute(tx.db);
 }
 
 /**
@@ -102,7 +121,9 @@ export async function changeGateway(tx: Tx, subnet: number, gateway: string | nu
   const { rows } = await sql<{ vm_interface: string | null }>`select i.name as vm_interface from address a left join vm_interface i on i.id = a.vm_interface_id
     where a.subnet_id = ${subnet} and a.address = ${gateway}::inet for update of a`.execute(tx.db);
   if (rows[0]?.vm_interface) {
-    throw new Problem('in-use', `${gateway} belongs to interface ${rows[0].vm_interface}; free it first`, { faults: [{ pointer: '/gateway', message: `belongs to interface ${rows[0].vm_interface}` }] });
+    throw new Problem('in-use', `${gateway} belongs to interface ${rows[0].vm_interface}; free it first`, {
+      faults: [{ pointer: '/gateway', message: `belongs to interface ${rows[0].vm_interface}` }],
+    });
   }
   await sql`delete from address where subnet_id = ${subnet} and address = ${gateway}::inet`.execute(tx.db);
   await sql`update subnet set gateway = ${gateway}::inet where id = ${subnet}`.execute(tx.db);

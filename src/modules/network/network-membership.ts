@@ -28,7 +28,7 @@ export const networkMembership: Resource = {
   noun: 'network_membership',
   plural: 'network_memberships',
   title: 'Network membership',
-  summary: "That an interface of a virtual machine is in a network: untagged in at most one, tagged in any number.",
+  summary: 'That an interface of a virtual machine is in a network: untagged in at most one, tagged in any number.',
   area: 'Network',
   entity: NetworkMembership,
   key: ['vm_interface', 'network'],
@@ -39,7 +39,8 @@ export const networkMembership: Resource = {
   },
   immutable: ['vm_interface', 'network'],
   columns: ['vm_interface', 'network', 'tagged'],
-  affects: (ids) => sql`select h.node_id from network_membership m join vm_interface i on i.id = m.vm_interface_id join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where m.id = any(${ids}::bigint[])`,
+  affects: (ids) =>
+    sql`select h.node_id from network_membership m join vm_interface i on i.id = m.vm_interface_id join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where m.id = any(${ids}::bigint[])`,
   constraints: {
     network_membership_untagged: { pointer: '/tagged', message: 'the interface is untagged in another network already; make this one tagged' },
   },

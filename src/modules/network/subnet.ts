@@ -44,7 +44,8 @@ export const subnet: Resource = {
   noun: 'subnet',
   plural: 'subnets',
   title: 'Subnet',
-  summary: 'An address range of a network. An IPv4 subnet fills the pool of free addresses with its hosts (the first 65,534); IPv6 addresses are made as they are needed.',
+  summary:
+    'An address range of a network. An IPv4 subnet fills the pool of free addresses with its hosts (the first 65,534); IPv6 addresses are made as they are needed.',
   area: 'Network',
   entity: Subnet,
   key: ['cidr'],

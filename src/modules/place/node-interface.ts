@@ -68,7 +68,10 @@ export const nodeInterface: Resource = {
   key: ['node', 'name'],
   fields: {
     node: ref('node').describe('Whose interface it is.'),
-    name: z.string().regex(/^[A-Za-z0-9._-]{1,15}$/, 'must be 1 to 15 of A-Z, a-z, 0-9, dot, dash, underscore').describe("The kernel's name for it, e.g. eno1."),
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{1,15}$/, 'must be 1 to 15 of A-Z, a-z, 0-9, dot, dash, underscore')
+      .describe("The kernel's name for it, e.g. eno1."),
     kind: z.enum(kinds).describe('physical, bond or vlan.'),
     parent: ref('node_interface').nullable().describe('For a VLAN: the interface below, e.g. hv1.example.com:eno1.'),
     bond: ref('node_interface').nullable().describe('For a member of a bond: the bond.'),

@@ -42,11 +42,17 @@ export const node: Resource = {
   entity: Node,
   key: ['fqdn'],
   fields: {
-    fqdn: z.string().regex(FQDN, 'must be a lower-case host name, e.g. hv1.example.com').describe("Fully qualified name: Puppet's certname and Salt's minion id."),
+    fqdn: z
+      .string()
+      .regex(FQDN, 'must be a lower-case host name, e.g. hv1.example.com')
+      .describe("Fully qualified name: Puppet's certname and Salt's minion id."),
     site: ref('site').describe('Where it stands.'),
     location: f.text('Room, rack, height unit.').nullable(),
     state: z.enum(names(nodeStates)).describe('Only a running node takes new virtual machines; the documents of a deactivated one answer 410.'),
-    environment: z.string().regex(/^[a-z0-9_]{1,63}$/, 'must be 1 to 63 of a-z, 0-9, underscore').describe('Puppet environment; the Salt environment, where production is base.'),
+    environment: z
+      .string()
+      .regex(/^[a-z0-9_]{1,63}$/, 'must be 1 to 63 of a-z, 0-9, underscore')
+      .describe('Puppet environment; the Salt environment, where production is base.'),
     manager: z.enum(managers).describe('Which of the two converges it.'),
   },
   parts: { roles: { hypervisor: 'hypervisor', ceph_mon: 'ceph_mon_node', ceph_osd: 'ceph_osd_node' } },

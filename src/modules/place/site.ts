@@ -17,7 +17,7 @@ export const site: Resource = {
   area: 'Place',
   entity: Site,
   key: ['name'],
-  fields: { name: f.name('The site, e.g. fra1'), description: f.text('Anything worth knowing about it.') },
+  fields: { name: f.name('The site, e.g. fra1'), description: f.text('Anything worth knowing about it.').nullable() },
   columns: ['name', 'description'],
   shared: true,
   affects: (ids) => sql`select n.id from node n where n.site_id = any(${ids}::bigint[])`,

@@ -16,7 +16,12 @@ export const Hypervisor = defineEntity({
   properties: {
     ...base,
     node: () => p.oneToOne(Node).owner().deleteRule('cascade').unique(),
-    methods: () => p.manyToMany(VirtMethod).pivotEntity(() => HypervisorMethod).joinColumn('hypervisor_id').inverseJoinColumn('virt_method'),
+    methods: () =>
+      p
+        .manyToMany(VirtMethod)
+        .pivotEntity(() => HypervisorMethod)
+        .joinColumn('hypervisor_id')
+        .inverseJoinColumn('virt_method'),
     cores: p.integer(),
     ram: p.bigint('number'),
     cpu_overcommit: p.decimal('number').precision(6).scale(2).default(4),
@@ -78,7 +83,11 @@ export const hypervisor: Resource = {
   key: ['node'],
   fields: {
     node: ref('node').describe('The node that has this role.'),
-    methods: z.array(z.enum(names(virtMethods))).min(1).max(16).describe('The ways of virtualising that it supports.'),
+    methods: z
+      .array(z.enum(names(virtMethods)))
+      .min(1)
+      .max(16)
+      .describe('The ways of virtualising that it supports.'),
     cores: z.int().min(1).max(65_536).describe('Cores (threads) of the host.'),
     ram: f.bytes('Memory of the host.'),
     cpu_overcommit: overcommit('cores'),
@@ -86,7 +95,11 @@ export const hypervisor: Resource = {
     reserve_cores: z.int().min(0).max(65_536).describe('Cores kept back for the host, after overcommit.'),
     reserve_ram: z.int().min(0).max(Number.MAX_SAFE_INTEGER).describe('Memory kept back for the host, after overcommit. In bytes.').meta({ unit: 'bytes' }),
     local_path: path.describe('Where directory pools without a target of their own keep their files.'),
-    volume_group: z.string().regex(/^[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,100}$/, 'must be the name of a volume group').nullable().describe('The LVM volume group of LVM pools without a target of their own.'),
+    volume_group: z
+      .string()
+      .regex(/^[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,100}$/, 'must be the name of a volume group')
+      .nullable()
+      .describe('The LVM volume group of LVM pools without a target of their own.'),
   },
   computed: {
     allocated_cores: { schema: z.int().describe('Cores promised to its virtual machines.') },

@@ -34,12 +34,20 @@ export const image: Resource = {
   key: ['name'],
   fields: {
     name: f.name('The image, e.g. debian-13'),
-    url: z.url({ protocol: /^(https?|file)$/, error: 'must be an http, https or file URL' }).max(1000).describe('Where hosts fetch it.'),
+    url: z
+      .url({ protocol: /^(https?|file)$/, error: 'must be an http, https or file URL' })
+      .max(1000)
+      .describe('Where hosts fetch it.'),
     type: z.enum(formats).describe('Its form.'),
     size: f.bytes('The size of a disk made from it, at the least.').nullable(),
-    checksum: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hexadecimal digits').nullable().describe('sha256: and 64 hexadecimal digits of the file.'),
+    checksum: z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hexadecimal digits')
+      .nullable()
+      .describe('sha256: and 64 hexadecimal digits of the file.'),
   },
   columns: ['name', 'type', 'size', 'url'],
   shared: true,
-  affects: (ids) => sql`select h.node_id from volume o left join vm v on v.id = o.vm_id join hypervisor h on h.id = coalesce(o.hypervisor_id, v.hypervisor_id) where o.image_id = any(${ids}::bigint[])`,
+  affects: (ids) =>
+    sql`select h.node_id from volume o left join vm v on v.id = o.vm_id join hypervisor h on h.id = coalesce(o.hypervisor_id, v.hypervisor_id) where o.image_id = any(${ids}::bigint[])`,
 };

@@ -115,9 +115,14 @@ export const volume: Resource = {
   optional: ['type', 'storage_pool'],
   immutable: ['type', 'image'],
   columns: ['name', 'vm', 'number', 'size', 'type', 'storage_pool', 'hypervisor'],
-  affects: (ids) => sql`select h.node_id from volume o left join vm v on v.id = o.vm_id join hypervisor h on h.id in (o.hypervisor_id, v.hypervisor_id) where o.id = any(${ids}::bigint[])`,
+  affects: (ids) =>
+    sql`select h.node_id from volume o left join vm v on v.id = o.vm_id join hypervisor h on h.id in (o.hypervisor_id, v.hypervisor_id) where o.id = any(${ids}::bigint[])`,
   constraints: {
-    volume_fits_pool: { pointer: '/type', message: 'does not fit the pool: lvm volumes lie in lvm pools, rbd in rbd, qcow2 and raw in dir and nfs; a hypervisor is named for local pools and only for those' },
+    volume_fits_pool: {
+      pointer: '/type',
+      message:
+        'does not fit the pool: lvm volumes lie in lvm pools, rbd in rbd, qcow2 and raw in dir and nfs; a hypervisor is named for local pools and only for those',
+    },
     volume_with_vm: { pointer: '/hypervisor', message: 'lies on another host than its virtual machine' },
     volume_pool_attached: { pointer: '/storage_pool', message: 'is not attached to that hypervisor' },
     volume_number: { pointer: '/number', message: 'only a volume of a virtual machine has a number' },

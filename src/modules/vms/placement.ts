@@ -95,7 +95,9 @@ async function noCapacity(tx: Tx, demand: Demand): Promise<Problem> {
  */
 export async function takeHypervisor(tx: Tx, id: number, demand: Demand): Promise<number> {
   const list = reasons(demand);
-  const { rows } = await sql<Record<string, boolean | string>>`select n.fqdn, n.state, ${sql.join(list.map((reason, i) => sql`${reason.fails} as ${sql.id(`f${i}`)}`))}
+  const { rows } = await sql<
+    Record<string, boolean | string>
+  >`select n.fqdn, n.state, ${sql.join(list.map((reason, i) => sql`${reason.fails} as ${sql.id(`f${i}`)}`))}
     from hypervisor h join node n on n.id = h.node_id where h.id = ${id} for update of h`.execute(tx.db);
   const row = rows[0];
   if (!row) throw new Problem('not-found', `There is no hypervisor '${id}'`);

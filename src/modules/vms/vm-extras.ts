@@ -10,7 +10,14 @@ export type Policy = (typeof policies)[number];
 export const newVolume = z.strictObject({
   name: f.name('The volume; vol-<id> when left out').optional(),
   storage_pool: ref('storage_pool').optional().describe('Where it lies; the default pool when left out.'),
-  size: z.int().min(512).max(Number.MAX_SAFE_INTEGER).multipleOf(512).optional().describe("Size in bytes; the image's, or CORRAL_DEFAULT_VOLUME_SIZE, when left out.").meta({ unit: 'bytes' }),
+  size: z
+    .int()
+    .min(512)
+    .max(Number.MAX_SAFE_INTEGER)
+    .multipleOf(512)
+    .optional()
+    .describe("Size in bytes; the image's, or CORRAL_DEFAULT_VOLUME_SIZE, when left out.")
+    .meta({ unit: 'bytes' }),
   type: z.enum(names(storageTypes)).optional().describe("Its form; the pool's usual one when left out: qcow2, lvm or rbd."),
   cache_option: z.enum(names(cacheOptions)).optional(),
   read_iops: f.iops('Limit of reads.').nullable().optional(),

@@ -55,7 +55,10 @@ export const Vm = defineEntity({
     { name: 'vm_cputime_limit', expression: 'cputime_limit between 1 and 100' },
     { name: 'vm_cpu', expression: `${oneOf('cpu_mode', cpuModes)} and (cpu_mode = 'custom') = (cpu_model is not null)` },
     { name: 'vm_machine', expression: oneOf('machine', machines) },
-    { name: 'vm_firmware', expression: `${oneOf('firmware', firmwares)} and (firmware = 'bios' or machine <> 'pc') and (firmware <> 'bios' or machine <> 'virt')` },
+    {
+      name: 'vm_firmware',
+      expression: `${oneOf('firmware', firmwares)} and (firmware = 'bios' or machine <> 'pc') and (firmware <> 'bios' or machine <> 'virt')`,
+    },
     { name: 'vm_rtc', expression: oneOf('rtc', clocks) },
     { name: 'vm_ha_policy', expression: oneOf('ha_policy', haPolicies) },
     { name: 'vm_boot_order', expression: `boot_order <@ array['disk', 'network', 'cdrom']` },
@@ -99,14 +102,30 @@ export const vm: Resource = {
     project: ref('project').nullable().describe("The customer's project, e.g. acme:web."),
     method: z.enum(names(virtMethods)).describe('How it is virtualised.'),
     cores: z.int().min(1).max(1024).describe('vCPUs.'),
-    ram: z.int().min(1_048_576).max(Number.MAX_SAFE_INTEGER).multipleOf(1024).describe('Memory in bytes, a multiple of 1024, at least 1 MiB.').meta({ unit: 'bytes' }),
+    ram: z
+      .int()
+      .min(1_048_576)
+      .max(Number.MAX_SAFE_INTEGER)
+      .multipleOf(1024)
+      .describe('Memory in bytes, a multiple of 1024, at least 1 MiB.')
+      .meta({ unit: 'bytes' }),
     cores_max: z.int().min(1).max(1024).describe('vCPUs that it can be given without a restart; cores when left out.'),
-    ram_max: z.int().min(1_048_576).max(Number.MAX_SAFE_INTEGER).multipleOf(1024).describe('Memory in bytes that it can be given without a restart; ram when left out.').meta({ unit: 'bytes' }),
+    ram_max: z
+      .int()
+      .min(1_048_576)
+      .max(Number.MAX_SAFE_INTEGER)
+      .multipleOf(1024)
+      .describe('Memory in bytes that it can be given without a restart; ram when left out.')
+      .meta({ unit: 'bytes' }),
     state: z.enum(names(vmStates)).describe('What it is asked to be.'),
     hypervisor: ref('hypervisor').describe('The host, by the name of its node; picked when left out.'),
     cputime_limit: z.int().min(1).max(100).nullable().describe('Per cent of a host core that each vCPU may use, 1 to 100; null: no limit.'),
     cpu_mode: z.enum(cpuModes).describe("libvirt's CPU mode; custom names a cpu_model."),
-    cpu_model: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'must be a CPU model, e.g. Skylake-Server').nullable().describe('CPU model of cpu_mode custom.'),
+    cpu_model: z
+      .string()
+      .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'must be a CPU model, e.g. Skylake-Server')
+      .nullable()
+      .describe('CPU model of cpu_mode custom.'),
     machine: z.enum(machines).describe('Machine type.'),
     firmware: z.enum(firmwares).describe('bios (not on virt), uefi or uefi-secure (not on pc).'),
     boot_order: z.array(z.enum(bootDevices)).max(3).describe('What to boot from, first to last.'),

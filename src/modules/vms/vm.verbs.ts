@@ -143,8 +143,35 @@ interface CardRow {
 }
 
 /** The virtual machine, its disks, cards and memberships in one statement. */
-async function insertAll(tx: Tx, vm: Values, volumes: readonly VolumeRow[], cards: readonly CardRow[]): Promise<{ id: number; interfaces: Record<number, number> }> {
-  const columns = ['uuid', 'customer', 'project', 'hypervisor', 'method', 'state', 'cores', 'cores_max', 'ram', 'ram_max', 'cputime_limit', 'cpu_mode', 'cpu_model', 'machine', 'firmware', 'boot_order', 'rtc', 'affinity_group', 'ha_policy', 'metadata', 'cloud_init'];
+async function insertAll(
+  tx: Tx,
+  vm: Values,
+  volumes: readonly VolumeRow[],
+  cards: readonly CardRow[],
+): Promise<{ id: number; interfaces: Record<number, number> }> {
+  const columns = [
+    'uuid',
+    'customer',
+    'project',
+    'hypervisor',
+    'method',
+    'state',
+    'cores',
+    'cores_max',
+    'ram',
+    'ram_max',
+    'cputime_limit',
+    'cpu_mode',
+    'cpu_model',
+    'machine',
+    'firmware',
+    'boot_order',
+    'rtc',
+    'affinity_group',
+    'ha_policy',
+    'metadata',
+    'cloud_init',
+  ];
   const model = tx.store.catalog.byNoun('vm');
   const given = columns.filter((name) => vm[name] !== undefined);
   const value = (name: string): unknown => (name === 'metadata' || name === 'cloud_init' ? (vm[name] === null ? null : JSON.stringify(vm[name])) : vm[name]);
@@ -186,8 +213,28 @@ async function deleting(tx: Tx, id: number): Promise<void> {
 }
 
 async function change(tx: Tx, id: number, patch: Values): Promise<Values> {
+  const grown = await headroom(tx, id, patch);
+  return { ...(await whose(tx, id, patch)), ...grown };
+}
+
+/** A virtual machine that grows beyond its headroom gets as much headroom, where the patch does not say. */
+async function headroom(tx: Tx, id: number, patch: Values): Promise<Values> {
+  if (patch['cores'] === undefined && patch['ram'] === undefined) return {};
+  const { rows } = await sql<{ cores_max: number; ram_max: number }>`select cores_max, ram_max::float8 as ram_max from vm where id = ${id}`.execute(tx.db);
+  const out: Values = {};
+  for (const name of ['cores', 'ram'] as const) {
+    const wanted = patch[name] as number | undefined;
+    if (wanted !== undefined && patch[`${name}_max`] === undefined && wanted > rows[0]![`${name}_max`]) out[`${name}_max`] = wanted;
+  }
+  return out;
+}
+
+async function whose(tx: Tx, id: number, patch: Values): Promise<Values> {
   if (patch['project'] === undefined && patch['customer'] === undefined) return patch;
-  const { rows } = await sql<{ customer: number | null; project: number | null }>`select customer_id::float8 as customer, project_id::float8 as project from vm where id = ${id}`.execute(tx.db);
+  const { rows } = await sql<{
+    customer: number | null;
+    project: number | null;
+  }>`select customer_id::float8 as customer, project_id::float8 as project from vm where id = ${id}`.execute(tx.db);
   const values = { customer: rows[0]?.customer ?? undefined, project: rows[0]?.project, ...patch };
   await checkProject(tx, values);
   return values;
