@@ -148,14 +148,14 @@ if (wanted('a', 'b', 'e', 'g')) {
 if (wanted('c', 'd')) {
   let small = Number.NaN;
   if (wanted('c')) {
-    const { server, corral, folder, close } = await rig(100, 2000);
+    const { server, corral, folder, close } = await rig(100, 500);
     await prepare(corral);
     const result = await creation(server, corral, 100, folder);
     small = result.perSecond;
     add(result.lines);
     await close();
   }
-  const { server, corral, folder, close } = await rig(10_000, 200_000);
+  const { server, corral, folder, close } = await rig(10_000, 50_000);
   if (wanted('d')) {
     const byNode = await tokens(corral);
     add(
