@@ -100,15 +100,6 @@ describe('a named host', () => {
     await refuses(vm(corral, { hypervisor: 'none.example.com' }), 422, 'invalid', '/hypervisor');
   });
 
-  test('is not overbooked by those who name it at the same time', async () => {
-    const corral = await testCorral();
-    const [one] = await hypervisors(corral, 2, { cores: 10, cpu_overcommit: 1 });
-    const answers = await Promise.all(Array.from({ length: 24 }, () => vm(corral, { hypervisor: one })));
-    expect(answers.filter(({ status }) => status === 201)).toHaveLength(10);
-    for (const { status, body } of answers.filter((one) => one.status !== 201)) expect([status, body.code]).toEqual([409, 'no-capacity']);
-    await expectConsistent(corral);
-  });
-
   test('that goes into maintenance takes nothing after the answer', async () => {
     const corral = await testCorral();
     const [one] = await hypervisors(corral, 1);
