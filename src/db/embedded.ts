@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -71,22 +71,48 @@ function account(): Account | undefined {
   }
 }
 
-/**
- * The command line that runs a program as the account. A folder below /root is closed to it, so that it
- * keeps the one capability to pass through folders.
- */
-function runAs(who: Account | undefined, command: string, args: readonly string[]): [string, string[]] {
-  if (!who) return [command, [...args]];
-  const caps = '+dac_read_search';
-  return ['setpriv', [`--reuid=${who.uid}`, `--regid=${who.gid}`, '--clear-groups', `--inh-caps=${caps}`, `--ambient-caps=${caps}`, '--', command, ...args]];
+/** Whether the account can enter a folder: every folder on the way is open to others, or its own. */
+async function canEnter(who: Account, path: string): Promise<boolean> {
+  for (let at = path; ; at = dirname(at)) {
+    const { mode, uid } = await stat(at);
+    if ((mode & 0o001) === 0 && uid !== who.uid) return false;
+    if (at === dirname(at)) return true;
+  }
 }
 
-async function initialise(bin: Binaries, who: Account | undefined, directory: string): Promise<void> {
+/**
+ * The programs where the account can run them: those of npm, or a copy when they lie in a closed folder,
+ * as /root is. (A capability does not help here: initdb asks access(2), which looks at none.)
+ */
+async function reachable(bin: Binaries, who: Account | undefined): Promise<Binaries> {
+  if (!who || (await canEnter(who, bin.root))) return bin;
+  const { version } = JSON.parse(await readFile(join(bin.root, 'package.json'), 'utf8')) as { version: string };
+  const root = join('/var/lib/corral', `postgresql-${version}`);
+  if (!existsSync(root)) {
+    const fresh = `${root}.${process.pid}`;
+    await mkdir('/var/lib/corral', { recursive: true, mode: 0o755 });
+    await cp(join(bin.root, 'native'), join(fresh, 'native'), { recursive: true, verbatimSymlinks: true });
+    await rename(fresh, root).catch(() => rm(fresh, { recursive: true, force: true }));
+  }
+  return { root, initdb: join(root, 'native/bin/initdb'), postgres: join(root, 'native/bin/postgres') };
+}
+
+/**
+ * The command line that runs a program as the account. Where the data folder lies in a closed folder, it
+ * keeps the one capability to pass through.
+ */
+function runAs(who: Account | undefined, closed: boolean, command: string, args: readonly string[]): [string, string[]] {
+  if (!who) return [command, [...args]];
+  const caps = closed ? ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'] : [];
+  return ['setpriv', [`--reuid=${who.uid}`, `--regid=${who.gid}`, '--clear-groups', ...caps, '--', command, ...args]];
+}
+
+async function initialise(bin: Binaries, who: Account | undefined, closed: boolean, directory: string): Promise<void> {
   const fresh = `${directory}.new`;
   await rm(fresh, { recursive: true, force: true });
   await mkdir(fresh, { mode: 0o700 });
   if (who) await chown(fresh, who.uid, who.gid);
-  const [command, args] = runAs(who, bin.initdb, [
+  const [command, args] = runAs(who, closed, bin.initdb, [
     `--pgdata=${fresh}`,
     '--username=corral',
     '--auth=trust',
@@ -164,10 +190,12 @@ export async function attachEmbedded(data: string): Promise<string | undefined> 
 export async function startEmbedded(data: string, settings: readonly string[] = []): Promise<Embedded> {
   const folder = resolve(data);
   const directory = join(folder, 'postgres');
-  const bin = binaries();
+  const brought = binaries();
   const who = account();
-  await hydrate(bin.root);
+  await hydrate(brought.root);
+  const bin = await reachable(brought, who);
   await mkdir(folder, { recursive: true, mode: 0o755 });
+  const closed = who !== undefined && !(await canEnter(who, folder));
   const sockets = await socketFolder(folder);
   await mkdir(sockets, { recursive: true, mode: 0o700 });
   const owner = await stat(sockets);
@@ -180,8 +208,8 @@ export async function startEmbedded(data: string, settings: readonly string[] = 
   let lock = await connect(server).catch(() => undefined);
   let log = '';
   if (!lock) {
-    if (!existsSync(join(directory, 'PG_VERSION'))) await initialise(bin, who, directory);
-    const [command, args] = runAs(who, bin.postgres, [
+    if (!existsSync(join(directory, 'PG_VERSION'))) await initialise(bin, who, closed, directory);
+    const [command, args] = runAs(who, closed, bin.postgres, [
       '-D',
       directory,
       '-c',
