@@ -12,7 +12,14 @@ export function ormOptions(entities: readonly EntitySchema[], url: string, pool:
   return {
     entities: [...entities],
     clientUrl: url,
-    driverOptions: { ...socketOptions(url), onPoolCreated: (created: pg.Pool) => void created.on('connect', prepareMarked) },
+    driverOptions: {
+      ...socketOptions(url),
+      onPoolCreated: (created: pg.Pool) => {
+        created.on('connect', prepareMarked);
+        surviveLoss(created);
+        giveBackBroken(created);
+      },
+    },
     pool: { min: 0, max: pool },
     allowGlobalContext: false,
     ignoreUndefinedInQuery: true,
@@ -29,8 +36,7 @@ export async function createOrm(entities: readonly EntitySchema[], url: string, 
 /** A pool of plain connections for reads that must be cheap (prepared statements by name). */
 export function createPool(url: string, size: number): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: size, idleTimeoutMillis: 60_000, connectionTimeoutMillis: 10_000 });
-  /* A broken idle connection is replaced at the next use; without a listener it would end the process. */
-  pool.on('error', () => undefined);
+  surviveLoss(pool);
   return pool;
 }
 
@@ -38,4 +44,35 @@ export function createPool(url: string, size: number): pg.Pool {
 function socketOptions(url: string): Record<string, unknown> {
   const host = new URL(url).searchParams.get('host');
   return host ? { host } : {};
+}
+
+/** Without listeners a connection that breaks, idle or in use, would end the process; its next use says so anyway. */
+function surviveLoss(pool: pg.Pool): void {
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => void client.on('error', () => undefined));
+}
+
+/**
+ * Gives a connection that breaks while it is in use back to the pool: Kysely never does so where `begin` or
+ * `rollback` fails, and after a few of them every write would wait for ever.
+ */
+function giveBackBroken(pool: pg.Pool): void {
+  const connect = pool.connect.bind(pool) as (callback?: unknown) => Promise<pg.PoolClient>;
+  pool.connect = (async (callback?: unknown) => {
+    /* The pool's own `query` gives a callback, and releases whatever happens. */
+    if (callback !== undefined) return connect(callback);
+    const client = await connect();
+    const release = client.release.bind(client);
+    let held = true;
+    const giveBack = (error?: Error | boolean): void => {
+      if (!held) return;
+      held = false;
+      client.off('end', gone);
+      release(error);
+    };
+    const gone = (): void => giveBack(true);
+    client.release = giveBack;
+    client.once('end', gone);
+    return client;
+  }) as typeof pool.connect;
 }
