@@ -4,7 +4,7 @@ import type { Corral } from '../src/corral.ts';
 import { buildDocument } from '../src/documents/document.ts';
 import { aggregateSql, loadNodes } from '../src/documents/node.load.ts';
 import { rebuildAll } from '../src/documents/rebuild.load.ts';
-import { transaction } from '../src/db/write.ts';
+import { transaction } from '../src/db/transaction.ts';
 import { median, type Line } from './support.ts';
 
 const ROUNDS = 3;

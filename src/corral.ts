@@ -6,7 +6,7 @@ import { attachEmbedded, startEmbedded, type Embedded } from './db/embedded.ts';
 import { markDone, migrate, wasDone } from './db/migrate.ts';
 import { createOrm, createPool } from './db/orm.ts';
 import type { Db } from './db/read.ts';
-import { transaction, type Store } from './db/write.ts';
+import { transaction, type Store } from './db/transaction.ts';
 import { DocumentService } from './documents/service.load.ts';
 import { rebuild, rebuildAll } from './documents/rebuild.load.ts';
 import type { Config } from './kernel/config.ts';

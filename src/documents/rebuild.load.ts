@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { prepared } from '../db/prepared.ts';
-import type { Tx } from '../db/write.ts';
+import type { Tx } from '../db/transaction.ts';
 import type { SecretBox } from '../kernel/secret.ts';
 import { headOf } from './classes.ts';
 import { buildDocument, type DocumentBody } from './document.ts';

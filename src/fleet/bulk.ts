@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { EntityProperty } from '@mikro-orm/postgresql';
 import type { Model } from '../db/catalog.ts';
 import type { Db } from '../db/read.ts';
-import type { Values } from '../db/write.ts';
+import type { Values } from '../db/transaction.ts';
 
 /** The type of a noun's property in SQL. */
 export function columnType(model: Model, property: string): string {

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
 import { columnsSql, type Field, type Model } from '../db/catalog.ts';
-import { patchRow, touch, type Tx, type Values } from '../db/write.ts';
+import { patchRow } from '../db/write.ts';
+import { touch, type Tx, type Values } from '../db/transaction.ts';
 import { cephKeyContext } from '../modules/hooks.ts';
 import { plainAddress, type Target } from './keys.ts';
 import type { Planned } from './plan.ts';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Store } from '../db/write.ts';
+import type { Store } from '../db/transaction.ts';
 import { importFleet } from './import.ts';
 
 /** The fleet that a new Corral begins with. */

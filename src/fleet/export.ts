@@ -2,7 +2,7 @@ import { sql, type RawBuilder } from 'kysely';
 import type { PoolClient } from 'pg';
 import type { Corral } from '../corral.ts';
 import { columnsSql, type Field, type Model } from '../db/catalog.ts';
-import type { Values } from '../db/write.ts';
+import type { Values } from '../db/transaction.ts';
 import { toYaml } from '../documents/yaml.ts';
 import { cephKeyContext } from '../modules/hooks.ts';
 import { fleetModels, keptFields } from './fleet-file.ts';

@@ -2,7 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { load, YAMLException } from 'js-yaml';
 import { z } from 'zod';
 import type { Catalog, Model } from '../db/catalog.ts';
-import { check, type Values } from '../db/write.ts';
+import { check } from '../db/check.ts';
+import type { Values } from '../db/transaction.ts';
 import { isRecord } from '../kernel/codec.ts';
 import { pointer, Problem, type Fault } from '../kernel/problem.ts';
 

@@ -1,4 +1,4 @@
-import type { Store } from '../db/write.ts';
+import type { Store } from '../db/transaction.ts';
 import { cephKeyContext } from '../modules/hooks.ts';
 import type { Loader } from './loader.ts';
 import type { Prng } from './prng.ts';

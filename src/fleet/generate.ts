@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { invalid, transaction, type Store, type Tx } from '../db/write.ts';
+import { invalid } from '../db/check.ts';
+import { transaction, type Store, type Tx } from '../db/transaction.ts';
 import { pointer, Problem } from '../kernel/problem.ts';
 import { fillPool } from '../modules/network/allocate.ts';
 import { addPod, GiB, ipv4, poolRow, siteName, type Pod, type SharedPools } from './generate-hosts.ts';

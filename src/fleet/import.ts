@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { Model } from '../db/catalog.ts';
 import { isRetryable, toProblem } from '../db/errors.ts';
-import { insertRow, transaction, type Store, type Tx } from '../db/write.ts';
+import { insertRow } from '../db/write.ts';
+import { transaction, type Store, type Tx } from '../db/transaction.ts';
 import { Problem, pointer, type Fault } from '../kernel/problem.ts';
 import { fillPool } from '../modules/network/allocate.ts';
 import { newIds, reserveIds } from './bulk.ts';

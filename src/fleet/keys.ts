@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { fieldSql, keySql, type Catalog, type Field, type Model } from '../db/catalog.ts';
 import type { Db } from '../db/read.ts';
-import type { Values } from '../db/write.ts';
+import type { Values } from '../db/transaction.ts';
 
 /** A thing that rows of a fleet file may name: there already, or to be made by the import. */
 export interface Target {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Tx, Values } from '../db/write.ts';
+import type { Tx, Values } from '../db/transaction.ts';
 import { columnType, insertRecords, reserveIds } from './bulk.ts';
 
 /** Tables in the order in which rows can be inserted. */

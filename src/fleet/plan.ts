@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Catalog, Model } from '../db/catalog.ts';
-import type { Values } from '../db/write.ts';
+import type { Values } from '../db/transaction.ts';
 import { pointer, type Fault } from '../kernel/problem.ts';
 import { vmExtras } from '../modules/vms/vm-extras.ts';
 import { gather, uuidFor, type FileRow } from './fleet-file.ts';

@@ -6,7 +6,7 @@ import { etagOf, matches } from '../kernel/etag.ts';
 import { media, negotiate, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import type { PageContext, Pages } from '../pages/types.ts';
-import type { Store } from '../db/write.ts';
+import type { Store } from '../db/transaction.ts';
 import type { Db } from '../db/read.ts';
 import type pg from 'pg';
 

@@ -4,7 +4,8 @@ import { reverseNames, parseListQuery, parseRowQuery, type ListQuery } from '../
 import type { Model } from '../db/catalog.ts';
 import { getRow, keyOf, listRows, type Row } from '../db/read.ts';
 import { toProblem } from '../db/errors.ts';
-import { changeThing, createThing, deleteThing, putThing, type Values } from '../db/write.ts';
+import { changeThing, createThing, deleteThing, putThing } from '../db/write.ts';
+import type { Values } from '../db/transaction.ts';
 import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
 import { guardOf, type Guard } from '../kernel/etag.ts';
 import { splitSuffix, type Format } from '../kernel/negotiate.ts';

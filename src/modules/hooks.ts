@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
-import { insertRow, invalid, type Hooks, type Tx, type Values } from '../db/write.ts';
+import { insertRow } from '../db/write.ts';
+import { invalid } from '../db/check.ts';
+import type { Hooks, Tx, Values } from '../db/transaction.ts';
 import { Problem } from '../kernel/problem.ts';
 import { newCephKey } from '../kernel/secret.ts';
 import { bury } from './control/tombstones.ts';

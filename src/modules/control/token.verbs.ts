@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Hooks } from '../../db/write.ts';
+import type { Hooks } from '../../db/transaction.ts';
 
 /** A new token: its kind leads it, so that people and scanners see what they have found; 256 random bits. */
 export function newToken(kind: string): string {

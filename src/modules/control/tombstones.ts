@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Tx } from '../../db/write.ts';
+import type { Tx } from '../../db/transaction.ts';
 
 export type TombstoneKind = 'domain' | 'volume' | 'bridge' | 'pool' | 'secret' | 'osd' | 'mon' | 'key';
 

@@ -1,6 +1,6 @@
 import { sql, type RawBuilder } from 'kysely';
 import { prepared } from '../../db/prepared.ts';
-import type { Tx } from '../../db/write.ts';
+import type { Tx } from '../../db/transaction.ts';
 import { Problem } from '../../kernel/problem.ts';
 import type { Policy } from './vm-extras.ts';
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { invalid, type Hooks, type Tx, type Values } from '../../db/write.ts';
+import { invalid } from '../../db/check.ts';
+import type { Hooks, Tx, Values } from '../../db/transaction.ts';
 import { prepared } from '../../db/prepared.ts';
 import { idOfKey } from '../../db/query.ts';
 import type { Fault } from '../../kernel/problem.ts';

@@ -1,0 +1,121 @@
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { sql } from 'kysely';
+import type { SecretBox } from '../kernel/secret.ts';
+import type { Catalog, Model } from './catalog.ts';
+import { isRetryable, toProblem } from './errors.ts';
+import { prepared } from './prepared.ts';
+import type { Db } from './read.ts';
+
+/** Key of the advisory lock that orders writes of shared rows against all others; any number will do. */
+const DOCUMENT_LOCK = 4_101_956;
+const ATTEMPTS = 8;
+
+/** What a module adds to the generic verbs of its noun. */
+export interface Hooks {
+  /** Before an insert: the values to store, from the input as parsed; may add properties that no client writes. */
+  readonly prepare?: (tx: Tx, input: Values) => Promise<Values> | Values;
+  /** In place of the insert: makes the thing and whatever belongs to it. @returns its id */
+  readonly create?: (tx: Tx, input: Values) => Promise<number>;
+  /** After an insert. What it returns is added to the answer of the creation, and never shown again. */
+  readonly created?: (tx: Tx, id: number, input: Values) => Promise<Values | undefined> | Values | undefined;
+  /** Before an update: the values to store. */
+  readonly change?: (tx: Tx, id: number, patch: Values) => Promise<Values> | Values;
+  /** After an update. */
+  readonly changed?: (tx: Tx, id: number, patch: Values) => Promise<void>;
+  /** Constraints that a creation may run into because others were quicker: it is tried again. */
+  readonly retryOn?: readonly string[];
+  /** Before a deletion. */
+  readonly deleting?: (tx: Tx, id: number) => Promise<void>;
+}
+
+export type Values = Record<string, unknown>;
+
+/** What the verbs need; made once by the process. */
+export interface Store {
+  readonly orm: MikroORM;
+  readonly catalog: Catalog;
+  readonly hooks: Readonly<Record<string, Hooks>>;
+  readonly secrets: SecretBox;
+  /** Rebuilds the documents of these nodes inside the transaction. */
+  readonly rebuild: (tx: Tx, nodes: readonly number[]) => Promise<void>;
+  readonly placement: 'least_loaded' | 'round_robin' | 'sticky';
+  readonly defaultVolumeSize: number;
+  /** A transaction that all verbs become savepoints of, and that its owner ends: the console's sandbox. */
+  readonly within?: EntityManager;
+}
+
+/** One transaction. */
+export interface Tx {
+  readonly store: Store;
+  readonly em: EntityManager;
+  readonly db: Db;
+  /** Nodes whose documents are rebuilt before the commit. */
+  readonly touched: Set<number>;
+}
+
+export interface TxOptions {
+  /** The transaction writes rows that documents of many nodes read. */
+  readonly shared?: boolean;
+  /** The noun that errors are told of. */
+  readonly model?: Model;
+  /** Constraints after whose violation the transaction is run again. */
+  readonly retryOn?: readonly string[] | undefined;
+  /** Roll back instead of committing. */
+  readonly sandbox?: boolean;
+}
+
+class Sandboxed {
+  readonly value: unknown;
+  constructor(value: unknown) {
+    this.value = value;
+  }
+}
+
+/**
+ * Runs one transaction: work, then the documents of the nodes that it touched, then the commit. When it
+ * loses against another (deadlock, serialisation) it runs again.
+ *
+ * Writers take the document lock shared; writers of shared rows take it alone, so that no document is
+ * built from a row that is changing under it.
+ * @throws Problem for what the database refuses
+ */
+export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>, options: TxOptions = {}): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const outer = store.within?.fork({ clear: true, keepTransactionContext: true }) ?? store.orm.em.fork();
+      return await outer.transactional(async (em) => {
+        const db = em.getKysely() as unknown as Db;
+        const tx: Tx = { store, em, db, touched: new Set() };
+        /* What is rolled back in the end shows nobody a document, so it holds up no other writer. */
+        if (!store.within)
+          await sql`${prepared}select ${options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`}(${sql.lit(DOCUMENT_LOCK)})`.execute(
+            db,
+          );
+        const value = await work(tx);
+        await em.flush();
+        if (tx.touched.size > 0)
+          await store.rebuild(
+            tx,
+            [...tx.touched].sort((a, b) => a - b),
+          );
+        /* There is no commit that would check what waits for one. */
+        if (store.within || options.sandbox) await sql`set constraints all immediate`.execute(db);
+        if (store.within) await sql`set constraints all deferred`.execute(db);
+        if (options.sandbox) throw new Sandboxed(value);
+        return value;
+      });
+    } catch (error) {
+      if (error instanceof Sandboxed) return error.value as T;
+      if (isRetryable(error, options.retryOn) && attempt < ATTEMPTS) continue;
+      throw toProblem(error, store.catalog, options.model);
+    }
+  }
+}
+
+/** Adds the nodes whose documents these rows shape. */
+export async function touch(tx: Tx, model: Model, ids: readonly number[]): Promise<void> {
+  const nodes = model.resource.affects?.(ids);
+  if (!nodes || ids.length === 0) return;
+  const { rows } = await sql<{ node_id: string }>`${prepared}select distinct node_id from (${nodes}) as affected (node_id)`.execute(tx.db);
+  for (const row of rows) tx.touched.add(Number(row.node_id));
+}
