@@ -21,7 +21,7 @@ def run() -> dict:
         if domain["ensure"] == "absent":
             states[f"corral: domain {name}"] = {"corral.file_absent": [{"name": path}]}
         elif domain["ensure"] == "present" and "unsupported" in domain and "xml" not in domain:
-            # Not for libvirt (Docker and the like): the document says why; there is nothing to write.
+            # Not for libvirt, as Docker is: the document says why; there is nothing to write.
             states[f"corral: domain {name}"] = {
                 "test.nop": [{"name": f"not for libvirt: {domain['unsupported']['reason']}"}],
             }
