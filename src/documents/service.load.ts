@@ -184,7 +184,7 @@ export class DocumentService {
   }
 
   /** Every node's document, a line each, in batches: memory does not grow with the fleet, a slow reader holds nothing up. */
-  async *lines(batch = 100): AsyncGenerator<string> {
+  async *lines(batch = 20): AsyncGenerator<string> {
     interface LineRow {
       readonly id: string;
       readonly fqdn: string;
