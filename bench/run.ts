@@ -163,7 +163,7 @@ if (wanted('c', 'd')) {
         server,
         [...byNode].map(([fqdn, token]) => get(`/enc/${fqdn}`, token)),
         byNode.size,
-        200_000,
+        50_000,
       ),
     );
   }
