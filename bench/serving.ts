@@ -1,7 +1,7 @@
 // (a) documents over HTTP against node:http, (d) memory, (e) a thousand agents at once.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { freePort, get, load, median, residentMb, root, stop, type Line, type Server } from './support.ts';
+import { ADMIN, freePort, get, load, median, residentMb, root, stop, type Line, type Server } from './support.ts';
 
 interface Kind {
   readonly name: string;
@@ -87,7 +87,7 @@ export async function memory(server: Server, requests: readonly string[], nodes:
   const timer = setInterval(() => (peak = Math.max(peak, residentMb(server.pid))), 50);
   await load({ port: server.port, requests, connections: 32, count: requests.length });
   const served = residentMb(server.pid);
-  const stream = await fetch(`${server.url}/documents`, { headers: { authorization: `Bearer ${'corral_admin_for_the_bench'}` } });
+  const stream = await fetch(`${server.url}/documents`, { headers: { authorization: `Bearer ${ADMIN}` } });
   let lines = 0;
   for await (const chunk of stream.body!) for (const byte of chunk) if (byte === 10) lines++;
   clearInterval(timer);

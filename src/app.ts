@@ -8,7 +8,7 @@ import { allow, authenticate, COOKIE, tokenOf } from './auth/identity.ts';
 import { isRetryable, toProblem } from './db/errors.ts';
 import { envelop, nodeOf, type DocumentService } from './documents/service.load.ts';
 import { toYaml } from './documents/index.ts';
-import { answer, formatOf, pageContext, problemAnswer, type Env, type Services } from './http/answer.ts';
+import { answer, formatOf, pageContext, problemAnswer, problemHeaders, type Env, type Services } from './http/answer.ts';
 import { apiRoutes } from './http/api.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
 import { openApi } from './http/openapi.ts';
@@ -261,14 +261,8 @@ function sendProblem(response: ServerResponse, problem: Problem, id: string): vo
     return;
   }
   const body = JSON.stringify(problem.toDocument());
-  const headers: Record<string, string | number> = {
-    'X-Request-Id': id,
-    'Content-Type': 'application/problem+json',
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-  };
-  if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
-  if (problem.status === 503) headers['Retry-After'] = 2;
-  if (typeof problem.extra['allow'] === 'string') headers['Allow'] = problem.extra['allow'];
-  response.writeHead(problem.status, headers).end(body);
+  const length = Buffer.byteLength(body);
+  response
+    .writeHead(problem.status, { ...problemHeaders(problem), 'X-Request-Id': id, 'Content-Type': 'application/problem+json', 'Content-Length': length })
+    .end(body);
 }

@@ -63,6 +63,17 @@ export function answer(
   return context.body(body, options.status ?? 200, { ...headers, 'Content-Type': media[format] });
 }
 
+/** The headers that go with a problem, on whatever path it is answered. */
+export function problemHeaders(problem: Problem): Record<string, string> {
+  const headers: Record<string, string> = { 'Cache-Control': 'no-store' };
+  if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
+  if (problem.status === 413) headers['Connection'] = 'close';
+  if (problem.status === 503) headers['Retry-After'] = '2';
+  const allow = problem.extra['allow'];
+  if (typeof allow === 'string') headers['Allow'] = allow;
+  return headers;
+}
+
 /** The problem as it goes out, in the form that the client takes; problems are never refused with 406. */
 export function problemAnswer(context: Context<Env>, services: Services, problem: Problem): Response {
   const document = problem.toDocument();
@@ -72,12 +83,7 @@ export function problemAnswer(context: Context<Env>, services: Services, problem
   } catch {
     /* Not acceptable: JSON it is. */
   }
-  const headers: Record<string, string> = { Vary: 'Accept, Authorization, Cookie', 'Cache-Control': 'no-store' };
-  if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
-  if (problem.status === 413) headers['Connection'] = 'close';
-  if (problem.status === 503) headers['Retry-After'] = '2';
-  const allow = problem.extra['allow'];
-  if (typeof allow === 'string') headers['Allow'] = allow;
+  const headers = { ...problemHeaders(problem), Vary: 'Accept, Authorization, Cookie' };
   const status = problem.status as 400;
   if (format === 'html') {
     const page = services.pages.problem(pageContext(services, context), document);
