@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -12,6 +12,10 @@ export interface RunningCorral {
   readonly url: string;
   readonly adminToken: string;
   readonly process: ChildProcess;
+  /** Folder of its embedded PostgreSQL. */
+  readonly data: string;
+  /** Runs `corral` on its database. @throws Error with what it printed when it fails */
+  command(...args: readonly string[]): string;
   /** Calls the API with the admin token. @throws Error with the problem when it is refused */
   call(method: string, path: string, body?: unknown): Promise<Record<string, unknown>>;
   /** Makes a token that reads one node's documents. */
@@ -31,7 +35,7 @@ async function freePort(): Promise<number> {
 export async function startCorral(env: Readonly<Record<string, string>> = {}): Promise<RunningCorral> {
   const data = mkdtempSync(join(tmpdir(), 'corral-e2e-'));
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://${env['HOST'] ?? '127.0.0.1'}:${port}`;
   const adminToken = `corral_admin_${randomBytes(16).toString('hex')}`;
   const child = spawn('sh', [join(root, 'bin/node'), join(root, 'dist/main.js'), 'serve'], {
     cwd: root,
@@ -71,6 +75,13 @@ export async function startCorral(env: Readonly<Record<string, string>> = {}): P
     url,
     adminToken,
     process: child,
+    data,
+    command: (...args) =>
+      execFileSync('sh', [join(root, 'bin/node'), join(root, 'dist/main.js'), ...args], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, CORRAL_DATA: data, DATABASE_URL: '', CORRAL_URL: url, CORRAL_TOKEN: adminToken },
+      }),
     call,
     nodeToken: async (fqdn) =>
       String((await call('POST', '/api/v1/tokens', { name: `e2e-${randomBytes(4).toString('hex')}`, kind: 'node', node: fqdn }))['token']),
