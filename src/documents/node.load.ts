@@ -12,7 +12,7 @@ const monitors = (cluster: RawBuilder<unknown>): RawBuilder<unknown> =>
   list(sql`select split_part(mn.fqdn, '.', 1) as name, mn.fqdn as host, m.port,
     (select host(na.address) from node_interface ni join node_address na on na.node_interface_id = ni.id
       join ceph_cluster mc on mc.id = m.ceph_cluster_id
-      where ni.node_id = mn.id and na.address << mc.public_network order by na.id limit 1) as address
+      where ni.node_id = mn.id and host(na.address)::inet <<= mc.public_network order by na.id limit 1) as address
     from ceph_mon_node m join node mn on mn.id = m.node_id where m.ceph_cluster_id = ${cluster} and mn.state <> 'deactivated' order by mn.fqdn`);
 
 const cluster = (id: RawBuilder<unknown>): RawBuilder<unknown> =>
