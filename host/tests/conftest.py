@@ -1,0 +1,49 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from support import libvirt as private  # noqa: E402
+
+from corral_host.engine import Engine  # noqa: E402
+from corral_host.session import Session, Settings  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def libvirtd() -> Iterator[private.Libvirtd]:
+    """A real libvirtd at qemu:///system, for this process and what it starts, and no one else.
+
+    The tests are then alone with their network (``lo`` only), /etc/corral, /var/lib/corral and
+    /etc/ceph. Skips without root, libvirt or QEMU.
+    """
+    reason = private.missing()
+    if reason is not None:
+        pytest.skip(f"no real libvirt: {reason}")
+    private.enter()
+    daemon = private.Libvirtd()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def session(libvirtd: private.Libvirtd, tmp_path: Path) -> Iterator[Session]:
+    """A session on the private libvirtd, with a state folder of its own."""
+    one = Session(Settings(state_dir=tmp_path / "state"))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def engine(session: Session) -> Engine:
+    """The engine on that session."""
+    return Engine(session)
