@@ -1,32 +1,55 @@
-"""Read what Corral says of this minion from its pillar, or fail.
+"""What Corral says of this minion, by its pillar, and how this host differs from it.
 
-The state tree asks these functions and never the pillar itself, so that a pillar that is missing,
-broken or another node's fails the run in one place and with one wording.
+States and people name things; what is wanted of them, secrets among it, is read from the pillar
+here and goes to the engine of ``corral_host`` alone, not into a job's arguments or results. A
+pillar that is missing, broken or another node's fails in one place and with one wording.
 """
 
 from __future__ import annotations
 
-import re
+import configparser
+import json
+from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
+__func_alias__ = {"list_": "list", "apply_": "apply"}
+
 #: The state of each role. A role that is not here needs a newer state tree.
 _STATE_OF_ROLE = {
-    "hypervisor": "corral.hypervisor",
     "ceph_mon": "corral.ceph.mon",
     "ceph_osd": "corral.ceph.osd",
+    "hypervisor": "corral.hypervisor",
 }
 _STATE_OF_SECTION = {
-    ("hypervisor",): "corral.hypervisor",
+    ("ceph", "client"): "corral.ceph.client",
     ("ceph", "mon"): "corral.ceph.mon",
     ("ceph", "osd"): "corral.ceph.osd",
-    ("ceph", "client"): "corral.ceph.client",
+    ("hypervisor",): "corral.hypervisor",
 }
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
+#: The plural of each kind of a hypervisor, as the document's section has it.
+_HYPERVISOR = {
+    "secret": "secrets",
+    "bridge": "bridges",
+    "pool": "pools",
+    "volume": "volumes",
+    "domain": "domains",
+}
+_CEPH = ("ceph_config", "ceph_keyring", "ceph_mon", "ceph_key", "ceph_osd", "ceph_pool")
+#: What is made, and what is removed: domains first, and what they need when none needs it more.
+_ORDER = [
+    ("domain", False),
+    *((kind, True) for kind in (*_CEPH, *_HYPERVISOR)),
+    *((kind, False) for kind in ("volume", "bridge", "pool", "secret")),
+    *((kind, False) for kind in reversed(_CEPH)),
+]
+#: Salt numbers states that have no order of their own from 10000 on.
+FIRST = 20100
+_REMOVED = "corral: domains are removed"
 
 
 def document() -> dict:
-    """Return the node's document: ``document`` (its version), ``node``, ``roles`` and sections.
+    """Return the document's version (``document``), ``node``, ``roles`` and ``site``.
 
     Raises ``CommandExecutionError`` when the pillar holds no good one.
 
@@ -34,6 +57,173 @@ def document() -> dict:
 
         salt hv1.example.net corral.document
     """
+    found = _document()
+    return {key: found.get(key) for key in ("document", "node", "roles", "site")}
+
+
+def version() -> str:
+    """Return the version of the document that the pillar holds.
+
+    .. code-block:: bash
+
+        salt '*' corral.version
+    """
+    return _document()["document"]
+
+
+def states() -> list:
+    """Return the states that the document asks for, by its roles and by its sections.
+
+    Tops name the same ones. They are fetched apart from the pillar, though, and a change may come
+    between the two; this way the run is whole all the same.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral.states
+    """
+    corral = _document()
+    found = set()
+    for role in corral["roles"]:
+        if role not in _STATE_OF_ROLE:
+            _fail(f"this state tree does not know the role {role!r}; it needs an update")
+        found.add(_STATE_OF_ROLE[role])
+    for path, state in _STATE_OF_SECTION.items():
+        if _section(corral, *path):
+            found.add(state)
+    return sorted(found)
+
+
+def needs() -> list:
+    """Return what packages and services are for: the states, and the kinds of storage pools.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral.needs
+    """
+    pools = _section(_document(), "hypervisor", "pools").values()
+    return sorted({*states(), *(pool["kind"] for pool in pools if pool.get("kind"))})
+
+
+def things() -> dict:
+    """Return the names of all things by kind: ``{"domain": {"vm-7": "present"}}``.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral.things
+    """
+    return {
+        kind: {name: spec.get("ensure") for name, spec in specs.items()}
+        for kind, specs in _specs(_document()).items()
+    }
+
+
+def build(section: str, *kinds: str) -> dict:
+    """Return the states of these kinds for the state tree. The document must have the section.
+
+    They come after all states of your own (``order`` from 20000 on), so that repositories and
+    networks are there, and in the order in which a host needs them, whatever sls they are in.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral.build hypervisor bridge volume domain
+    """
+    if not _section(_document(), *section.split(":")):
+        _fail(f"the pillar has no section 'corral:{section}'")
+    found = things()
+    removed = [name for name, ensure in found["domain"].items() if ensure == "absent"]
+    states = {}
+    for kind in kinds:
+        for name, ensure in found[kind].items():
+            require = [{"corral": "corral: check"}]
+            if ensure == "absent" and kind in ("volume", "bridge") and removed:
+                require.append({"test": _REMOVED})
+            order = _ORDER.index((kind, ensure == "present"))
+            states[f"corral: {kind} {name}"] = {
+                f"corral.{kind}": [{"name": name}, {"order": FIRST + order}, {"require": require}],
+            }
+    if "domain" in kinds and removed:
+        require = [{"corral": f"corral: domain {name}"} for name in removed]
+        order = FIRST + _ORDER.index(("domain", True))
+        states[_REMOVED] = {"test.nop": [{"order": order}, {"require": require}]}
+    return states
+
+
+def check() -> list:
+    """Return what is wrong with the document, ``[{"kind", "name", "code", "message"}]``.
+
+    Asks the engine about all of it; nothing on the host is looked at or touched.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral.check
+    """
+    return __salt__["corral_host.request"]("check", things=_specs(_document()))
+
+
+def list_(kind: str) -> dict:
+    """Return all things of a kind that are on the host, Corral's and others', by name.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral.list domain
+    """
+    return __salt__["corral_host.request"]("list", kind=kind)
+
+
+def compare(kind: str, name: str | None = None) -> dict:
+    """Compare the things of a kind, or one of them, with the document. Changes nothing.
+
+    Returns by name ``present``, ``wanted``, ``differences``, ``pending``, ``refused``, ``error``.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral.compare volume
+        salt hv1.example.net corral.compare domain vm-7
+    """
+    specs = _specs(_document()).get(kind, {}) if name is None else {name: _spec(kind, name)}
+    return __salt__["corral_host.request"]("compare", kind=kind, things=specs) if specs else {}
+
+
+def apply_(kind: str, name: str) -> dict:
+    """Make one thing what the document says, and return how it was before.
+
+    Raises ``CommandExecutionError`` when that cannot be, or not as a whole. The states do this;
+    alone it is for people who know that what the thing depends on is there.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral.apply domain vm-7
+    """
+    spec = _spec(kind, name)
+    return __salt__["corral_host.request"]("apply", kind=kind, name=name, spec=spec)
+
+
+def status() -> dict:
+    """Return what was applied at last, ``applied``, and what waits for a restart, ``pending``.
+
+    .. code-block:: bash
+
+        salt '*' corral.status
+    """
+    folder = _state_dir()
+    return {name: _read(folder / f"{name}.json") for name in ("applied", "pending")}
+
+
+def _state_dir() -> Path:
+    """Return where the engine notes what it applied: as in its own settings."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read("/etc/corral/host.conf")
+    return Path(parser.get("host", "state_dir", fallback="/var/lib/corral"))
+
+
+def _read(file: Path) -> dict | None:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def _document() -> dict:
     errors = __pillar__.get("_errors")
     if errors:
         _fail("the pillar has errors: " + "; ".join(str(error) for error in errors))
@@ -48,81 +238,55 @@ def document() -> dict:
     return corral
 
 
-def version() -> str:
-    """Return the version of the document that the pillar holds.
-
-    .. code-block:: bash
-
-        salt '*' corral.version
-    """
-    return document()["document"]
+def _fail(message: str) -> None:
+    raise CommandExecutionError(f"Corral: {message}. Nothing was changed.")
 
 
-def section(*path: str) -> dict:
-    """Return one section of the document, ``section("ceph", "osd")``; it has to be there.
-
-    .. code-block:: bash
-
-        salt hv1.example.net corral.section ceph osd
-    """
-    found = document()
+def _section(corral: dict, *path: str) -> dict:
+    """Return a section of the document; {} for one that is not there or is null."""
+    found: object = corral
     for key in path:
         found = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(found, dict):
-        _fail(f"the pillar has no section 'corral:{':'.join(path)}'")
+    return found if isinstance(found, dict) else {}
+
+
+def _spec(kind: str, name: str) -> dict:
+    spec = _specs(_document()).get(kind, {}).get(name)
+    if spec is None:
+        _fail(f"the document has no {kind} {name!r}")
+    return spec
+
+
+def _specs(corral: dict) -> dict:
+    """Return what is wanted of each thing, by kind and name, as the engine takes it."""
+    specs = {kind: _section(corral, "hypervisor", key) for kind, key in _HYPERVISOR.items()}
+    return {**_ceph(corral), **specs, "document": _applied(corral, specs)}
+
+
+def _ceph(corral: dict) -> dict:
+    mon, osd = _section(corral, "ceph", "mon"), _section(corral, "ceph", "osd")
+    client = _section(corral, "ceph", "client")
+    found: dict = {kind: {} for kind in _CEPH}
+    for section in (*_section(client, "clusters").values(), mon, osd):
+        # A client's cluster has its data beside its peers; a section of mons or OSDs has it apart.
+        cluster = section.get("cluster") or {k: v for k, v in section.items() if k != "peers"}
+        if "fsid" in cluster:
+            spec = {"ensure": "present", "cluster": cluster, "peers": section.get("peers") or {}}
+            found["ceph_config"][cluster["name"]] = spec
+    for cluster, keys in _section(client, "keys").items():
+        for entity, key in keys.items():
+            found["ceph_keyring"][f"{cluster}/{entity}"] = key
     return found
 
 
-def states() -> list:
-    """Return the states that the document asks for, by its roles and by its sections.
-
-    Tops name the same ones. They are fetched apart from the pillar, though, and a change may come
-    between the two; this way the run is whole all the same.
-
-    .. code-block:: bash
-
-        salt hv1.example.net corral.states
-    """
-    corral = document()
-    found = set()
-    for role in corral["roles"]:
-        if role not in _STATE_OF_ROLE:
-            _fail(f"this state tree does not know the role {role!r}; it needs an update")
-        found.add(_STATE_OF_ROLE[role])
-    for path, state in _STATE_OF_SECTION.items():
-        value = corral
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        if value is not None:
-            found.add(state)
-    return sorted(found)
-
-
-def directory() -> str:
-    """Return the folder to write to: ``corral_dir`` of the minion's configuration, its grains or
-    its pillar, or ``/etc/corral``.
-
-    .. code-block:: bash
-
-        salt hv1.example.net corral.directory
-    """  # noqa: D205
-    path = __salt__["config.get"]("corral_dir", "/etc/corral")
-    if not isinstance(path, str) or not path.startswith("/"):
-        _fail(f"corral_dir must be an absolute path, not {path!r}")
-    return path.rstrip("/")
-
-
-def file_name(name: str) -> str:
-    """Return ``name`` if it may be the name of a file: no slash, no leading dot, plain letters.
-
-    .. code-block:: bash
-
-        salt hv1.example.net corral.file_name vm-17
-    """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        _fail(f"{name!r} cannot be the name of a file")
-    return name
-
-
-def _fail(message: str) -> None:
-    raise CommandExecutionError(f"Corral: {message}. Nothing was changed.")
+def _applied(corral: dict, specs: dict) -> dict:
+    """Return the last thing of a run: it notes what was applied, when all that is gone is gone."""
+    absent = [
+        {"kind": kind, "name": name, "spec": spec}
+        for kind, of_kind in specs.items()
+        for name, spec in of_kind.items()
+        if spec.get("ensure") == "absent"
+    ]
+    about = {key: corral.get(key) for key in ("node", "roles", "site")}
+    version = corral["document"]
+    return {version: {"ensure": "present", "version": version, **about, "absent": absent}}
