@@ -53,7 +53,17 @@ export async function openCorral(config: Config, { attach = false }: { attach?: 
     const catalog = createCatalog(orm, resources);
     const secrets = secretBox(encryptionKey(config.encryption_key, config.data));
     const pool = createPool(url, Math.max(2, Math.floor(config.pool_size / 2)));
-    const store: Store = { orm, catalog, hooks, secrets, rebuild, placement: config.placement, defaultVolumeSize: config.default_volume_size };
+    const store: Store = {
+      orm,
+      catalog,
+      hooks,
+      secrets,
+      rebuild,
+      placement: config.placement,
+      defaultVolumeSize: config.default_volume_size,
+      reporting: { limit: config.report_limit, kept: config.reports_kept, staleAfter: config.stale_after, interval: config.heartbeat_interval },
+    };
+    const hub = new Hub(config.listen_url ?? url, warn ? { warn } : {});
     const corral: Corral = {
       url,
       orm,

@@ -1,7 +1,7 @@
 import type { EntityMetadata, EntityProperty, MikroORM } from '@mikro-orm/postgresql';
 import { sql, type RawBuilder } from 'kysely';
 import { z } from 'zod';
-import { refOf, type Resource } from '../kernel/resource.ts';
+import { refOf, type Computed, type Resource } from '../kernel/resource.ts';
 
 export type FieldType = 'string' | 'integer' | 'number' | 'boolean' | 'array' | 'object';
 
@@ -13,6 +13,8 @@ export interface Field {
   readonly description: string;
   /** The column, or undefined for a list of another table (N:M) and for parts. */
   readonly column: string | undefined;
+  /** How a value that no column holds is made. */
+  readonly made: Pick<Computed, 'sql' | 'type'> | undefined;
   /** The noun that it names. */
   readonly ref: string | undefined;
   readonly list: EntityProperty | undefined;
@@ -81,7 +83,8 @@ function build(orm: MikroORM, resource: Resource): Model {
   const meta = orm.getMetadata().get(resource.entity.meta.class ?? resource.entity.meta.className);
   const fields: Field[] = [];
   for (const [name, schema] of Object.entries(resource.fields)) fields.push(fieldOf(resource, meta, name, schema, false));
-  for (const [name, { schema }] of Object.entries(resource.computed ?? {})) fields.push(fieldOf(resource, meta, name, schema, true));
+  for (const [name, { schema, ...made }] of Object.entries(resource.computed ?? {}))
+    fields.push(fieldOf(resource, meta, name, schema, true, made.sql ? made : undefined));
   return {
     resource,
     meta,
@@ -97,10 +100,11 @@ function build(orm: MikroORM, resource: Resource): Model {
   };
 }
 
-function fieldOf(resource: Resource, meta: EntityMetadata, name: string, schema: z.ZodType, readOnly: boolean): Field {
-  const prop = (meta.properties as Record<string, EntityProperty>)[name];
+function fieldOf(resource: Resource, meta: EntityMetadata, name: string, schema: z.ZodType, readOnly: boolean, made?: Field['made']): Field {
+  const nullable = schema.safeParse(null).success;
+  const prop = made ? ({ nullable, fieldNames: [] } as Partial<EntityProperty> as EntityProperty) : (meta.properties as Record<string, EntityProperty>)[name];
   if (!prop) throw new Error(`${resource.noun}.${name} is declared and is not a property of the entity`);
-  if (prop.nullable && !readOnly && !schema.safeParse(null).success) throw new Error(`${resource.noun}.${name} may be null in the table and not on the wire`);
+  if (prop.nullable && !readOnly && !nullable) throw new Error(`${resource.noun}.${name} may be null in the table and not on the wire`);
   const json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
   const info = schema.meta() ?? {};
   const inner = json.anyOf?.find((one) => typeof one === 'object' && one.type !== 'null' && one.type !== undefined) as typeof json | undefined;
@@ -117,6 +121,7 @@ function fieldOf(resource: Resource, meta: EntityMetadata, name: string, schema:
     type,
     description: schema.description ?? unwrap(schema).description ?? '',
     column: list ? undefined : prop.fieldNames[0],
+    made,
     ref: target,
     list,
     nullable: prop.nullable === true,
@@ -195,6 +200,7 @@ function refSql(catalog: Catalog, field: Field, column: RawBuilder<unknown>, ali
 
 /** SQL of one field's wire value for the row aliased `alias`. */
 export function fieldSql(catalog: Catalog, field: Field, alias = 't'): RawBuilder<unknown> {
+  if (field.made?.sql) return field.made.sql(alias);
   if (field.list) {
     const { pivotTable, joinColumns, inverseJoinColumns } = field.list;
     const value = id(inverseJoinColumns[0]!);

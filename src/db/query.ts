@@ -1,7 +1,7 @@
 import { sql, type RawBuilder } from 'kysely';
 import { z } from 'zod';
 import { fault, Problem } from '../kernel/problem.ts';
-import { keySql, type Catalog, type Field, type Model } from './catalog.ts';
+import { fieldSql, keySql, type Catalog, type Field, type Model } from './catalog.ts';
 
 const LIMIT = 100;
 /** Most rows of one page. */
@@ -107,7 +107,7 @@ function filterSql(catalog: Catalog, model: Model, name: string, value: string):
     const { pivotTable, joinColumns, inverseJoinColumns } = field.list;
     return sql`exists (select from ${sql.id(pivotTable)} where ${sql.id(joinColumns[0]!)} = t.id and ${sql.id(inverseJoinColumns[0]!)} = ${value})`;
   }
-  const column = sql`t.${sql.id(field.column!)}`;
+  const column = field.made ? fieldSql(catalog, field) : sql`t.${sql.id(field.column!)}`;
   if (operator === '__null') return parseBoolean(name, value) ? sql`${column} is null` : sql`${column} is not null`;
   if (field.ref !== undefined) return refFilter(catalog, model, field, operator, column, value, name);
   if (operator === '__contains') return sql`${column}::text ilike ${`%${likeText(value)}%`}`;
@@ -292,9 +292,16 @@ function parseFields(model: Model, text: string | undefined): ReadonlySet<string
   return new Set([model.pk, 'version', ...names]);
 }
 
+/** What a thing's hosts make of it: included like a relation, though no table holds it. */
+export const CONVERGENCE = 'convergence';
+
 function parseInclude(model: Model, text: string | undefined): string[] {
   if (text === undefined || text === '') return [];
-  const known = [...model.fields.filter((field) => field.ref !== undefined).map((field) => field.name), ...reverseNames(model).keys()];
+  const known = [
+    ...(model.resource.observed ? [CONVERGENCE] : []),
+    ...model.fields.filter((field) => field.ref !== undefined).map((field) => field.name),
+    ...reverseNames(model).keys(),
+  ];
   const names = [...new Set(text.split(','))];
   for (const name of names) {
     if (!known.includes(name))

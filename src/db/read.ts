@@ -70,7 +70,7 @@ function afterSql(catalog: Catalog, model: Model, sort: readonly SortKey[], valu
 
 function typed(model: Model, key: SortKey, value: unknown): RawBuilder<unknown> {
   const prop = (model.meta.properties as Record<string, { columnTypes: string[] }>)[key.name];
-  const type = key.field?.ref !== undefined ? 'text' : (prop?.columnTypes[0] ?? 'text');
+  const type = key.field?.ref !== undefined ? 'text' : (key.field?.made?.type ?? prop?.columnTypes[0] ?? 'text');
   return sql`${value}::${sql.raw(type)}`;
 }
 

@@ -30,6 +30,18 @@ export interface Hooks {
 
 export type Values = Record<string, unknown>;
 
+/** How hosts' reports are dealt with. */
+export interface Reporting {
+  /** Largest body, unpacked, in bytes. */
+  readonly limit: number;
+  /** Reports of each node that are kept. */
+  readonly kept: number;
+  /** Seconds after which a node that says nothing is stale. */
+  readonly staleAfter: number;
+  /** Seconds between heartbeats. */
+  readonly interval: number;
+}
+
 /** What the verbs need; made once by the process. */
 export interface Store {
   readonly orm: MikroORM;
@@ -40,6 +52,7 @@ export interface Store {
   readonly rebuild: (tx: Tx, nodes: readonly number[]) => Promise<void>;
   readonly placement: 'least_loaded' | 'round_robin' | 'sticky';
   readonly defaultVolumeSize: number;
+  readonly reporting: Reporting;
   /** A transaction that all verbs become savepoints of, and that its owner ends: the console's sandbox. */
   readonly within?: EntityManager;
 }

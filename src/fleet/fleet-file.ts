@@ -36,6 +36,7 @@ export const keptFields: Readonly<Record<string, Readonly<Record<string, z.ZodTy
 
 /** Nouns that a fleet file does not hold. */
 export const leftOut: Readonly<Record<string, string>> = {
+  tombstone: 'is not part of a fleet: it is what one host still has to remove',
   token: 'is not part of a fleet: tokens are kept as hashes; make new ones',
 };
 

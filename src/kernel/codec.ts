@@ -1,3 +1,5 @@
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import { decode, encode } from '@msgpack/msgpack';
 import { Problem } from './problem.ts';
 
@@ -10,12 +12,14 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * Reads a request body to its end, counting bytes, so that a body without a length cannot fill memory.
+ * With `gzip` a packed body is unpacked; the limit holds for both forms.
  * @throws Problem too-large
  */
-export async function readBody(request: Request, limit: number = MAX_BODY): Promise<Uint8Array> {
+export async function readBody(request: Request, limit: number = MAX_BODY, { gzip = false } = {}): Promise<Uint8Array> {
   const tooLarge = (): Problem => new Problem('too-large', `The body may have at most ${limit} bytes; send less at a time`, { extra: { limit } });
   const encoding = request.headers.get('content-encoding');
-  if (encoding !== null && encoding.toLowerCase() !== 'identity')
+  const packed = gzip && /^(?:x-)?gzip$/i.test(encoding ?? '');
+  if (encoding !== null && encoding.toLowerCase() !== 'identity' && !packed)
     throw new Problem('unsupported-media-type', `Bodies with Content-Encoding ${encoding.slice(0, 50)} are not read; send it plain`);
   const length = Number(request.headers.get('content-length') ?? '0');
   if (length > limit) throw tooLarge();
@@ -35,7 +39,17 @@ export async function readBody(request: Request, limit: number = MAX_BODY): Prom
     }
     parts.push(value);
   }
-  return Buffer.concat(parts);
+  return packed ? unpack(Buffer.concat(parts), limit, tooLarge) : Buffer.concat(parts);
+}
+
+/** Unpacks no more than `limit` bytes: a small body may hold gigabytes. */
+async function unpack(bytes: Buffer, limit: number, tooLarge: () => Problem): Promise<Uint8Array> {
+  try {
+    return await promisify(gunzip)(bytes, { maxOutputLength: limit });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
+    throw new Problem('bad-body', `The gzip body cannot be unpacked: ${messageOf(cause)}`, { cause });
+  }
 }
 
 /**

@@ -28,6 +28,12 @@ export const settings = {
     'An existing PostgreSQL (14 or later) instead of the embedded one.',
     true,
   ),
+  listen_url: setting(
+    'CORRAL_LISTEN_URL',
+    z.string().startsWith('postgres').optional(),
+    'PostgreSQL itself, for LISTEN, where DATABASE_URL goes through a pooler of transactions, which gives no notifications.',
+    true,
+  ),
   host: setting('HOST', z.string().min(1).default('127.0.0.1'), 'Address to listen on.'),
   port: setting('PORT', whole(0, 65_535).default(8080), 'Port to listen on; 0 takes a free one.'),
   public_url: setting('CORRAL_PUBLIC_URL', z.url().optional(), 'How clients reach this API, when it stands behind a proxy.'),
@@ -45,6 +51,14 @@ export const settings = {
   log_level: setting('CORRAL_LOG_LEVEL', z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), 'Least level that is logged.'),
   pool_size: setting('CORRAL_POOL_SIZE', whole(2, 500).default(16), 'Database connections of this process.'),
   body_limit: setting('CORRAL_BODY_LIMIT', whole(1024, 1_073_741_824).default(1_048_576), 'Largest body of a request, in bytes.'),
+  report_limit: setting('CORRAL_REPORT_LIMIT', whole(1024, 268_435_456).default(16_777_216), 'Largest report or fact set of a host, unpacked, in bytes.'),
+  reports_kept: setting('CORRAL_REPORTS_KEPT', whole(1, 10_000).default(20), 'Reports of each node that are kept; the oldest go as new ones come.'),
+  stale_after: setting(
+    'CORRAL_STALE_AFTER',
+    whole(60, 31_536_000).default(7200),
+    "Seconds after its last report at which a node counts as stale; four of Puppet's usual half hours.",
+  ),
+  heartbeat_interval: setting('CORRAL_HEARTBEAT_INTERVAL', whole(1, 3600).default(10), 'Seconds between the heartbeats that hosts are told to send.'),
   cache_size: setting('CORRAL_CACHE_SIZE', whole(0, 4_294_967_296).default(67_108_864), 'Rendered documents kept in memory, in bytes.'),
   placement: setting(
     'CORRAL_PLACEMENT',
@@ -55,6 +69,11 @@ export const settings = {
     'CORRAL_DEFAULT_VOLUME_SIZE',
     whole(512, Number.MAX_SAFE_INTEGER).default(10_737_418_240),
     'Size of the volume that a virtual machine gets when none is given, in bytes.',
+  ),
+  converge_rate: setting(
+    'CORRAL_CONVERGE_RATE',
+    whole(1, 100_000).default(20),
+    'Hosts that may start to converge in one second: when one change gives more hosts than that another document, they start over so many seconds.',
   ),
   stop_timeout: setting('CORRAL_STOP_TIMEOUT', whole(0, 3600).default(30), 'Seconds that a stop waits for requests in flight.'),
 } as const;

@@ -25,8 +25,8 @@ export interface Resource {
   readonly label?: string;
   /** The writable wire fields, in the order in which they are shown. Without defaults: the entity has them. */
   readonly fields: Readonly<Record<string, z.ZodType>>;
-  /** Read-only wire fields: properties of the entity that are shown. */
-  readonly computed?: Readonly<Record<string, { readonly schema: z.ZodType }>>;
+  /** Read-only wire fields: properties of the entity that are shown, or what SQL makes of the row. */
+  readonly computed?: Readonly<Record<string, Computed>>;
   /** One-to-one parts written together with the row: wire field, then wire name, then noun; e.g. a node's roles. */
   readonly parts?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** What a creation takes beside the fields, and no row shows. */
@@ -46,10 +46,32 @@ export interface Resource {
    * Absent: the rows are in no document.
    */
   readonly affects?: (ids: readonly number[]) => RawBuilder<unknown>;
+  /** What hosts build of a row, and where: gives `/convergence` below the thing, and `include=convergence`. */
+  readonly observed?: Observed;
   /** Rows are read by documents of many nodes: writes wait for writes in flight, and hold up new ones. */
   readonly shared?: boolean;
   /** What CHECK and other constraints mean for the person who ran into them, by constraint name. */
   readonly constraints?: Readonly<Record<string, { readonly pointer: string; readonly message: string }>>;
+}
+
+/** A read-only wire field. */
+export interface Computed {
+  readonly schema: z.ZodType;
+  /** Where no column holds it: SQL of its value for the row of this alias, and that value's type. */
+  readonly sql?: (alias: string) => RawBuilder<unknown>;
+  readonly type?: 'text' | 'timestamptz' | 'boolean' | 'json';
+}
+
+/** How a row is found on the hosts that build it; each is SQL for the row of this alias. */
+export interface Observed {
+  /** Kind of the thing on the host; undefined: the row stands for the host's whole document. */
+  readonly kind?: string;
+  /** Name of the thing on the host. */
+  readonly name: (alias: string) => RawBuilder<unknown>;
+  /** The ids of the nodes whose documents hold it: a select of one column. */
+  readonly nodes: (alias: string) => RawBuilder<unknown>;
+  /** What it is asked to be, as hosts name it; `present` when left out. */
+  readonly desired?: (alias: string) => RawBuilder<unknown>;
 }
 
 /** A field that names another thing: its id (a number) or its natural key (a string). */

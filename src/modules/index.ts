@@ -5,7 +5,8 @@ import { cephMonNode } from './ceph/ceph-mon-node.ts';
 import { cephOsd } from './ceph/ceph-osd.ts';
 import { cephOsdNode } from './ceph/ceph-osd-node.ts';
 import { cephPool } from './ceph/ceph-pool.ts';
-import { Document, Tombstone } from './control/document.ts';
+import { Document } from './control/document.ts';
+import { tombstone } from './control/tombstone.ts';
 import { token } from './control/token.ts';
 import { listResources } from './lists/lists.ts';
 import { address } from './network/address.ts';
@@ -19,6 +20,10 @@ import { node } from './place/node.ts';
 import { nodeAddress } from './place/node-address.ts';
 import { nodeInterface } from './place/node-interface.ts';
 import { site } from './place/site.ts';
+import { nodeFacts } from './reports/node-facts.ts';
+import { NodeStatus } from './reports/node-status.ts';
+import { observation } from './reports/observation.ts';
+import { report } from './reports/report.ts';
 import { hypervisor, HypervisorMethod } from './roles/hypervisor.ts';
 import { image } from './storage/image.ts';
 import { poolAttachment } from './storage/pool-attachment.ts';
@@ -56,8 +61,12 @@ export const resources: readonly Resource[] = [
   address,
   volume,
   snapshot,
+  report,
+  observation,
+  nodeFacts,
+  tombstone,
   token,
 ];
 
 /** Tables that no noun shows. */
-export const internalEntities = [HypervisorMethod, Document, Tombstone] as const;
+export const internalEntities = [HypervisorMethod, Document, NodeStatus] as const;

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { base } from '../../db/base.ts';
+import { base, oneOf } from '../../db/base.ts';
 import { Node } from '../place/node.ts';
 
 /** The newest document of each node; its row is also the lock under which it is rebuilt. */
@@ -13,12 +13,16 @@ export const Document = defineEntity({
     /** First 16 hexadecimal digits of the SHA-256 of the body. */
     hash: p.text().default(''),
     built_at: base.created_at,
+    /** How many documents the same change altered: their hosts do not all start at once. */
+    wave: p.integer().default(1),
     /** The body with its sections emptied: what ENC and tops are made from. */
     head: p.text().columnType('json').defaultRaw(`'{}'`),
     /** The canonical document without its version: see src/documents/document.ts. */
     body: p.text().columnType('json').defaultRaw(`'{}'`),
   },
 });
+
+export const tombstoneKinds = ['domain', 'volume', 'bridge', 'pool', 'secret', 'osd', 'mon', 'key'] as const;
 
 /** What a host is told to remove, and why it may: the thing was deleted here. */
 export const Tombstone = defineEntity({
@@ -32,5 +36,6 @@ export const Tombstone = defineEntity({
     detail: p.json<Record<string, unknown>>().default('{}'),
   },
   uniques: [{ properties: ['node', 'kind', 'name'] }],
-  checks: [{ name: 'tombstone_kind', expression: `kind in ('domain', 'volume', 'bridge', 'pool', 'secret', 'osd', 'mon', 'key')` }],
+  indexes: [{ name: 'tombstone_thing', properties: ['kind', 'name'] }],
+  checks: [{ name: 'tombstone_kind', expression: oneOf('kind', tombstoneKinds) }],
 });

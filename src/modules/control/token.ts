@@ -4,7 +4,7 @@ import { base, oneOf } from '../../db/base.ts';
 import { f, ref, type Resource } from '../../kernel/resource.ts';
 import { Node } from '../place/node.ts';
 
-export const tokenKinds = ['admin', 'reader', 'node'] as const;
+export const tokenKinds = ['admin', 'reader', 'node', 'server'] as const;
 
 export const Token = defineEntity({
   name: 'token',
@@ -34,7 +34,7 @@ export const token: Resource = {
   key: ['name'],
   fields: {
     name: f.name('What it is called'),
-    kind: z.enum(tokenKinds).describe("admin may do all; reader may read all; node reads that node's documents and nothing else."),
+    kind: z.enum(tokenKinds).describe("admin may do all; reader may read all; node reads the documents of its node and reports for it; server, for a puppetserver or salt-master, does so for every node."),
     node: ref('node').nullable().describe('Of a node token: the node.'),
   },
   immutable: ['kind', 'node'],

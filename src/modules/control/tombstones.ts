@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { Tx } from '../../db/transaction.ts';
+import type { tombstoneKinds } from './document.ts';
 
-export type TombstoneKind = 'domain' | 'volume' | 'bridge' | 'pool' | 'secret' | 'osd' | 'mon' | 'key';
+export type TombstoneKind = (typeof tombstoneKinds)[number];
 
 /** Tells a node to remove a thing that was deleted here; stays until the node has reported it gone. */
 export async function bury(tx: Tx, node: number, kind: TombstoneKind, name: string, detail: Readonly<Record<string, unknown>>): Promise<void> {

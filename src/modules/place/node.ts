@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
 import { f, ref, type Resource } from '../../kernel/resource.ts';
 import { names, NodeState, nodeStates } from '../lists/lists.ts';
+import { nodeStatusFields } from '../reports/status.ts';
 import { withPeers } from './affects.ts';
 import { roleCheck } from './role-check.ts';
 import { Site } from './site.ts';
@@ -30,7 +31,17 @@ export const Node = defineEntity({
     { name: 'node_environment', expression: `environment ~ '^[a-z0-9_]+$'` },
     { name: 'node_manager', expression: oneOf('manager', managers) },
   ],
-  triggers: [roleCheck('node', 'insert', 'id')],
+  triggers: [
+    roleCheck('node', 'insert', 'id'),
+    {
+      /* Each node has its status row from the start: reports and heartbeats only ever update. */
+      name: 'node_has_status',
+      timing: 'after',
+      events: ['insert'],
+      body: `insert into node_status (node_id) values (new.id);
+return null;`,
+    },
+  ],
 });
 
 export const node: Resource = {
@@ -56,7 +67,9 @@ export const node: Resource = {
     manager: z.enum(managers).describe('Which of the two converges it.'),
   },
   parts: { roles: { hypervisor: 'hypervisor', ceph_mon: 'ceph_mon_node', ceph_osd: 'ceph_osd_node' } },
-  columns: ['fqdn', 'site', 'state', 'roles', 'environment', 'manager', 'location'],
+  computed: nodeStatusFields,
+  observed: { name: (t) => sql`${sql.id(t)}.fqdn`, nodes: (t) => sql`select ${sql.id(t)}.id`, desired: () => sql`'converged'` },
+  columns: ['fqdn', 'site', 'state', 'status', 'roles', 'environment', 'manager', 'location'],
   shared: true,
   affects: (ids) => withPeers(sql`select unnest(${ids}::bigint[])`),
   constraints: {
