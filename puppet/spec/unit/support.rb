@@ -32,6 +32,8 @@ class CannedServer
     while (line = socket.gets) && line != "\r\n"
       request << line
     end
+    length = request[/^content-length: (\d+)/i, 1].to_i
+    request << socket.read(length) if length.positive?
     @requests << request
     @answer.call(socket, request)
   rescue SystemCallError, IOError

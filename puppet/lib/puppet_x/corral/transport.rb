@@ -7,7 +7,7 @@ require_relative 'document'
 
 module PuppetX
   module Corral
-    # One GET with one deadline over all of it: name, connection, TLS, headers and body.
+    # One request with one deadline over all of it: name, connection, TLS, headers and body.
     class Transport
       MAX_BYTES = 64 * 1024 * 1024
       # What can happen before there is an answer.
@@ -31,41 +31,66 @@ module PuppetX
         @config = config
       end
 
+      # Ask for a node's document.
+      #
       # @raise [Unreachable] when there was no answer in time
       # @raise [BadDocument] when there was the beginning of one
       def get(certname, etag)
-        request = Net::HTTP::Get.new("#{@config.uri.path.chomp('/')}/documents/#{Corral.escape(certname)}")
-        request['Accept'] = 'application/json'
-        request['Accept-Encoding'] = 'identity'
-        request['User-Agent'] = "corral-puppet/#{VERSION}"
+        request = Net::HTTP::Get.new(path("documents/#{Corral.escape(certname)}"))
         request['If-None-Match'] = etag if etag
-        token = @config.token
-        request['Authorization'] = "Bearer #{token}" if token
-        in_time(connection, request)
+        send_in_time(request, @config.timeout) { |response, body| check(response, body) if response.code == '200' }
+      end
+
+      # Send a text of JSON to one of Corral's paths.
+      #
+      # @param seconds [Numeric] the deadline
+      # @raise [Unreachable] when there was no whole answer in time
+      def post(target, json, seconds = @config.timeout)
+        request = Net::HTTP::Post.new(path(target))
+        request['Content-Type'] = 'application/json'
+        request.body = json
+        send_in_time(request, seconds)
+      rescue BadDocument => e
+        raise Unreachable, e.message
       end
 
       private
 
-      # Net::HTTP's timeouts are for each read; a server that sends a byte at a time passes them all.
-      # A thread that is left behind also covers a name server that does not answer.
-      def in_time(http, request)
-        thread = Thread.new do
-          Thread.current.report_on_exception = false
-          exchange(http, request)
-        end
-        return thread.value if thread.join(@config.timeout)
-
-        thread.kill
-        raise Unreachable, "#{@config.uri} did not answer in full within #{@config.timeout} s"
+      def path(rest)
+        "#{@config.uri.path.chomp('/')}/#{rest}"
       end
 
-      def exchange(http, request)
+      # Net::HTTP's timeouts are for each read; a server that sends a byte at a time passes them all.
+      # A thread that is left behind also covers a name server that does not answer.
+      def send_in_time(request, seconds, &checked)
+        identify(request)
+        http = connection
+        thread = Thread.new do
+          Thread.current.report_on_exception = false
+          exchange(http, request, checked)
+        end
+        return thread.value if thread.join(seconds)
+
+        thread.kill
+        raise Unreachable, "#{@config.uri} did not answer in full within #{seconds.round(1)} s"
+      end
+
+      def identify(request)
+        request['Accept'] = 'application/json'
+        request['Accept-Encoding'] = 'identity'
+        request['User-Agent'] = "corral-puppet/#{VERSION}"
+        token = @config.token
+        request['Authorization'] = "Bearer #{token}" if token
+      end
+
+      def exchange(http, request, checked)
         answer = nil
         http.start do
           http.request(request) do |response|
             answer = Answer.new(response.code.to_i, response['Corral-Document'], response['ETag'])
             answer.type = response.content_type
             answer.body = body_of(response)
+            checked&.call(response, answer.body)
           end
         end
         answer
@@ -84,7 +109,6 @@ module PuppetX
           body << part
           raise BadDocument, "the answer is larger than #{MAX_BYTES} bytes" if body.bytesize > MAX_BYTES
         end
-        check(response, body) if response.code == '200'
         body
       end
 
