@@ -49,5 +49,10 @@ export const cephKey: Resource = {
   immutable: ['ceph_cluster', 'entity'],
   columns: ['ceph_cluster', 'entity', 'caps', 'secret_uuid'],
   shared: true,
+  observed: {
+    kind: 'ceph_key',
+    name: (t) => sql`(select c.name from ceph_cluster c where c.id = ${sql.id(t)}.ceph_cluster_id) || '/' || ${sql.id(t)}.entity`,
+    nodes: (t) => sql`select m.node_id from ceph_mon_node m where m.ceph_cluster_id = ${sql.id(t)}.ceph_cluster_id`,
+  },
   affects: (ids) => nodesOfClusters(sql`select x.ceph_cluster_id from ceph_key x where x.id = any(${ids}::bigint[])`),
 };

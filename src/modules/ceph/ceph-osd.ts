@@ -52,6 +52,11 @@ export const cephOsd: Resource = {
   },
   immutable: ['uuid', 'ceph_osd_node', 'data_device'],
   columns: ['ceph_osd_node', 'data_device', 'db_device', 'device_class', 'weight'],
+  observed: {
+    kind: 'ceph_osd',
+    name: (t) => sql`${sql.id(t)}.uuid::text`,
+    nodes: (t) => sql`select n.node_id from ceph_osd_node n where n.id = ${sql.id(t)}.ceph_osd_node_id`,
+  },
   affects: (ids) => sql`select n.node_id from ceph_osd o join ceph_osd_node n on n.id = o.ceph_osd_node_id where o.id = any(${ids}::bigint[])`,
   constraints: { ceph_osd_devices: { pointer: '/db_device', message: 'must differ from the data device' } },
 };

@@ -46,6 +46,11 @@ export const cephPool: Resource = {
   immutable: ['ceph_cluster', 'name'],
   columns: ['ceph_cluster', 'name', 'size', 'min_size', 'pg_num', 'application'],
   shared: true,
+  observed: {
+    kind: 'ceph_pool',
+    name: (t) => sql`(select c.name from ceph_cluster c where c.id = ${sql.id(t)}.ceph_cluster_id) || '/' || ${sql.id(t)}.name`,
+    nodes: (t) => sql`select m.node_id from ceph_mon_node m where m.ceph_cluster_id = ${sql.id(t)}.ceph_cluster_id`,
+  },
   affects: (ids) => nodesOfClusters(sql`select x.ceph_cluster_id from ceph_pool x where x.id = any(${ids}::bigint[])`),
   constraints: { ceph_pool_size: { pointer: '/min_size', message: 'must be at least 1 and at most size' } },
 };

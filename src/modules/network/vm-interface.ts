@@ -51,6 +51,11 @@ export const vmInterface: Resource = {
   computed: { name: { schema: z.string().describe("<vm id>-<number>: the device's name on the host.") } },
   immutable: ['vm', 'number'],
   columns: ['name', 'vm', 'mac'],
+  observed: {
+    kind: 'bridge',
+    name: (t) => sql`'br-' || ${sql.id(t)}.name`,
+    nodes: (t) => sql`select h.node_id from vm v join hypervisor h on h.id = v.hypervisor_id where v.id = ${sql.id(t)}.vm_id`,
+  },
   affects: (ids) =>
     sql`select h.node_id from vm_interface i join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where i.id = any(${ids}::bigint[])`,
 };

@@ -37,6 +37,11 @@ export const poolAttachment: Resource = {
   computed: { allocated: { schema: z.int().describe('Space that is given out here. In bytes.').meta({ unit: 'bytes' }) } },
   immutable: ['hypervisor', 'storage_pool'],
   columns: ['hypervisor', 'storage_pool', 'capacity', 'allocated'],
+  observed: {
+    kind: 'pool',
+    name: (t) => sql`(select s.name from storage_pool s where s.id = ${sql.id(t)}.storage_pool_id)`,
+    nodes: (t) => sql`select h.node_id from hypervisor h where h.id = ${sql.id(t)}.hypervisor_id`,
+  },
   affects: (ids) => sql`select h.node_id from pool_attachment a join hypervisor h on h.id = a.hypervisor_id where a.id = any(${ids}::bigint[])`,
   constraints: { pool_attachment_space: { pointer: '/capacity', message: 'less than what is given out, or not enough space left on that host' } },
 };

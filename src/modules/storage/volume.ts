@@ -117,6 +117,12 @@ export const volume: Resource = {
   columns: ['name', 'vm', 'number', 'size', 'type', 'storage_pool', 'hypervisor'],
   affects: (ids) =>
     sql`select h.node_id from volume o left join vm v on v.id = o.vm_id join hypervisor h on h.id in (o.hypervisor_id, v.hypervisor_id) where o.id = any(${ids}::bigint[])`,
+  observed: {
+    kind: 'volume',
+    name: (t) => sql`${sql.id(t)}.name`,
+    nodes: (t) =>
+      sql`select h.node_id from hypervisor h where h.id = coalesce(${sql.id(t)}.hypervisor_id, (select v.hypervisor_id from vm v where v.id = ${sql.id(t)}.vm_id))`,
+  },
   constraints: {
     volume_fits_pool: {
       pointer: '/type',

@@ -144,6 +144,12 @@ export const vm: Resource = {
   immutable: ['uuid', 'method', 'hypervisor'],
   columns: ['id', 'name', 'customer', 'cores', 'ram', 'state', 'observed_state', 'hypervisor', 'method'],
   affects: (ids) => sql`select h.node_id from vm v join hypervisor h on h.id = v.hypervisor_id where v.id = any(${ids}::bigint[])`,
+  observed: {
+    kind: 'domain',
+    name: (t) => sql`'vm-' || ${sql.id(t)}.id`,
+    nodes: (t) => sql`select h.node_id from hypervisor h where h.id = ${sql.id(t)}.hypervisor_id`,
+    desired: (t) => sql`${sql.id(t)}.state`,
+  },
   constraints: {
     vm_cores: { pointer: '/cores_max', message: 'must be at least cores and at most 1024' },
     vm_ram: { pointer: '/ram_max', message: 'must be at least ram' },
