@@ -9,6 +9,7 @@ import { isRetryable, toProblem } from './db/errors.ts';
 import { envelop, nodeOf, type DocumentService } from './documents/service.load.ts';
 import { toYaml } from './documents/index.ts';
 import { answer, formatOf, pageContext, problemAnswer, problemHeaders, type Env, type Services } from './http/answer.ts';
+import { serveEvents } from './events/stream.ts';
 import { apiRoutes } from './http/api.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
 import { openApi } from './http/openapi.ts';
@@ -22,6 +23,8 @@ export interface AppOptions {
   readonly services: Services;
   readonly documents: DocumentService;
   readonly log: Logger;
+  /** Milliseconds between the comments of event streams. */
+  readonly keepAlive?: number | undefined;
 }
 
 /** Paths that need no token: to see whether it lives, and to log in. */
@@ -216,7 +219,7 @@ async function countRows(services: Services): Promise<Record<string, number>> {
 
 /** The server: documents on the bare path, all else through the app. */
 export function createHttpServer(options: AppOptions): Server {
-  const { services, documents, log } = options;
+  const { services, documents, log, keepAlive } = options;
   const app = createApp(options);
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const serve = async (request: IncomingMessage, response: ServerResponse, url: string): Promise<void> => {
@@ -233,9 +236,14 @@ export function createHttpServer(options: AppOptions): Server {
         await listener(request, response);
         return;
       }
-      const served = await serveDocument(documents, request, response, asked, id);
-      ({ status, version } = served);
-      name = served.identity?.name;
+      if (asked.format === 'events') {
+        const { identity, node } = await serveEvents({ hub: services.hub, documents, ...(keepAlive ? { keepAlive } : {}) }, request, response, asked.name, id);
+        [status, name, version] = [200, identity.name, node?.version];
+      } else {
+        const served = await serveDocument(documents, request, response, asked, id);
+        ({ status, version } = served);
+        name = served.identity?.name;
+      }
     } catch (error) {
       const seen = toProblem(error, services.catalog, undefined);
       const problem = seen instanceof Problem ? seen : new Problem('internal', `Something failed in Corral; its log has more under request id ${id}`);

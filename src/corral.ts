@@ -7,6 +7,7 @@ import { markDone, migrate, wasDone } from './db/migrate.ts';
 import { createOrm, createPool } from './db/orm.ts';
 import type { Db } from './db/read.ts';
 import { transaction, type Store } from './db/transaction.ts';
+import { Hub } from './events/hub.ts';
 import { DocumentService } from './documents/service.load.ts';
 import { rebuild, rebuildAll } from './documents/rebuild.load.ts';
 import type { Config } from './kernel/config.ts';
@@ -29,6 +30,8 @@ export interface Corral {
   readonly catalog: Catalog;
   readonly store: Store;
   readonly documents: DocumentService;
+  /** News of documents and hosts from all processes. */
+  readonly hub: Hub;
   /** For reads outside a transaction. */
   readonly db: () => Db;
   /** Closes connections, and the embedded PostgreSQL where there is one. */
@@ -40,9 +43,13 @@ export const entities = [...resources.map((resource) => resource.entity), ...int
 /**
  * Opens the database that the configuration names: an existing one, or the embedded one, which is started.
  * @param options.attach beside the process that owns the data folder, where there is one
+ * @param options.warn told in words what goes wrong in the background
  * @throws DataFolderInUse
  */
-export async function openCorral(config: Config, { attach = false }: { attach?: boolean } = {}): Promise<Corral> {
+export async function openCorral(
+  config: Config,
+  { attach = false, warn }: { attach?: boolean; warn?: (message: string, error?: unknown) => void } = {},
+): Promise<Corral> {
   let embedded: Embedded | undefined;
   const running = config.database_url ?? (attach ? await attachEmbedded(config.data) : undefined);
   if (running === undefined) embedded = await startEmbedded(config.data);
@@ -70,9 +77,11 @@ export async function openCorral(config: Config, { attach = false }: { attach?: 
       pool,
       catalog,
       store,
-      documents: new DocumentService(pool, secrets, config.cache_size),
+      documents: new DocumentService(pool, secrets, config.cache_size, config.converge_rate),
+      hub,
       db: () => orm.em.fork().getKysely() as unknown as Db,
       close: async () => {
+        await hub.close();
         await orm.close();
         await pool.end();
         await embedded?.stop();

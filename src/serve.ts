@@ -41,7 +41,7 @@ export async function serve(config: Config): Promise<Running> {
     { level: config.log_level, base: undefined, timestamp: isoTime() },
     pino.destination({ dest: 2, sync: false, minLength: LOG_BUFFER, periodicFlush: 250 }),
   );
-  const corral = await openCorral(config);
+  const corral = await openCorral(config, { warn: (message, error) => log.warn({ err: error }, message) });
   try {
     return await listen(config, log, corral, await firstStart(corral, config.admin_token, config.demo ? loadDemo : undefined));
   } catch (error) {
@@ -56,6 +56,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     catalog: corral.catalog,
     db: corral.db,
     pool: corral.pool,
+    hub: corral.hub,
     pages,
     bodyLimit: config.body_limit,
     version: VERSION,
@@ -82,6 +83,8 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     corral,
     active: () => active,
     stop: async () => {
+      /* Those that wait for news would wait for ever. */
+      corral.hub.drain();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const deadline = Date.now() + config.stop_timeout * 1000;
       let quiet = 0;

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { notifySql } from '../db/notify.ts';
 import { prepared } from '../db/prepared.ts';
 import type { Tx } from '../db/transaction.ts';
 import type { SecretBox } from '../kernel/secret.ts';
@@ -12,10 +13,12 @@ const BATCH = 200;
 /**
  * Rebuilds the documents of nodes inside the transaction that changed them. The document rows are locked
  * first, in order, and the nodes are read after that, so that of two transactions which touch the same
- * node the later one sees what the earlier one committed. A document that comes out the same stays.
+ * node the later one sees what the earlier one committed. A document that comes out the same stays. At the commit
+ * all processes are told which changed (see src/events/hub.ts).
  * @param ids of nodes, ascending
  */
 export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
+  const written: number[] = [];
   for (let i = 0; i < ids.length; i += BATCH) {
     const batch = ids.slice(i, i + BATCH);
     const { rows: locked } = await sql<{
@@ -28,11 +31,13 @@ export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
       .filter(({ id, document }) => before.get(id) !== document.hash);
     for (const { id, document, secret } of changed) {
       const body = secret ? sealBody(tx.store.secrets, id, document.json) : document.json;
-      await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, head = ${JSON.stringify(headOf(document.body))}::json, body = ${body}::json, built_at = now() where node_id = ${id}`.execute(
+      await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, head = ${JSON.stringify(headOf(document.body))}::json, body = ${body}::json, built_at = now(), wave = ${changed.length} where node_id = ${id} returning ${notifySql({ kind: 'document', nodes: [id] })}`.execute(
         tx.db,
       );
+      written.push(id);
     }
   }
+  if (ids.length > BATCH) await sql`update document set wave = ${written.length} where node_id = any(${written}::bigint[])`.execute(tx.db);
 }
 
 /** A body with secrets is kept sealed as a whole, bound to its node. */

@@ -21,7 +21,14 @@ export interface Found {
   readonly identity: Identity;
   /** Undefined: no such node. */
   readonly node:
-    | { readonly id: number; readonly fqdn: string; readonly state: string; readonly manager: 'puppet' | 'salt'; readonly version: string }
+    | {
+        readonly id: number;
+        readonly fqdn: string;
+        readonly state: string;
+        readonly manager: 'puppet' | 'salt';
+        readonly version: string;
+        readonly spread: number;
+      }
     | undefined;
 }
 
@@ -51,6 +58,7 @@ interface LookupRow {
   readonly manager: 'puppet' | 'salt';
   readonly number: number;
   readonly hash: string;
+  readonly wave: number;
 }
 
 /** Lookups under way at once; the others wait and share the next one. */
@@ -63,7 +71,7 @@ const SHORT = 4096;
 /** Token hashes kept. */
 const HASHES = 20_000;
 
-const LOOKUP = `select t.kind, t.name, tn.fqdn as token_node, n.id, n.fqdn, n.state, n.manager, d.number, d.hash
+const LOOKUP = `select t.kind, t.name, tn.fqdn as token_node, n.id, n.fqdn, n.state, n.manager, d.number, d.hash, d.wave
   from unnest($1::bytea[], $2::text[]) with ordinality as i (hash, fqdn, ord)
   left join token t on t.hash = i.hash left join node tn on tn.id = t.node_id
   left join node n on n.fqdn = i.fqdn left join document d on d.node_id = n.id order by i.ord`;
@@ -77,14 +85,20 @@ export class DocumentService {
   readonly #pool: pg.Pool;
   readonly #secrets: SecretBox;
   readonly #cache: RenderCache;
+  readonly #rate: number;
   readonly #hashes = new Map<string, Buffer>();
   #pending: Pending[] = [];
   #underway = 0;
 
-  constructor(pool: pg.Pool, secrets: SecretBox, cacheSize: number) {
+  /**
+   * @param cacheSize most bytes of rendered documents that are kept
+   * @param rate hosts that may start to converge in one second
+   */
+  constructor(pool: pg.Pool, secrets: SecretBox, cacheSize: number, rate: number) {
     this.#pool = pool;
     this.#secrets = secrets;
     this.#cache = new RenderCache(cacheSize);
+    this.#rate = rate;
   }
 
   /**
@@ -131,7 +145,7 @@ export class DocumentService {
         text: LOOKUP,
         values: [distinct.map((one) => one.hash), distinct.map((one) => one.fqdn)],
       });
-      const found = new Map(distinct.map((one, i) => [one.key, rows[i]!.kind === null ? undefined : foundOf(rows[i]!, rows[i]!.kind!)]));
+      const found = new Map(distinct.map((one, i) => [one.key, rows[i]!.kind === null ? undefined : foundOf(rows[i]!, rows[i]!.kind!, this.#rate)]));
       for (const one of batch) {
         const answer = found.get(one.key);
         if (answer) one.resolve(answer);
@@ -146,7 +160,7 @@ export class DocumentService {
    * The bytes of an envelope of the node's newest document.
    * @throws Problem not-found, gone, forbidden
    */
-  async render(found: Found, asked: string, envelope: Envelope, format: Exclude<Format, 'html' | 'ndjson'>): Promise<Rendered> {
+  async render(found: Found, asked: string, envelope: Envelope, format: Exclude<Format, 'html' | 'ndjson' | 'events'>): Promise<Rendered> {
     const node = nodeOf(found, asked);
     const key = (version: string): string => `${node.id} ${version} ${envelope} ${node.manager} ${format}`;
     const kept = this.#cache.get(key(node.version));
@@ -212,11 +226,22 @@ export class DocumentService {
   }
 }
 
-function foundOf(row: LookupRow, kind: Identity['kind']): Found {
+function foundOf(row: LookupRow, kind: Identity['kind'], rate: number): Found {
+  const { id, fqdn, state, manager, number, hash, wave } = row;
   return {
     identity: { kind, name: row.name, node: row.token_node },
-    node: row.id === null ? undefined : { id: Number(row.id), fqdn: row.fqdn, state: row.state, manager: row.manager, version: `${row.number}-${row.hash}` },
+    node: id === null ? undefined : { id: Number(id), fqdn, state, manager, version: `${number}-${hash}`, spread: spreadOf(wave, rate) },
   };
+}
+
+/**
+ * The seconds over which the hosts start at random that one change gave a new document: none as long as they may
+ * all start in the same second, then as many as keeps their number per second at the rate.
+ * @param wave how many documents changed together
+ * @param rate hosts that may start in one second
+ */
+export function spreadOf(wave: number, rate: number): number {
+  return wave <= rate ? 0 : Math.ceil(wave / rate);
 }
 
 const noNode = (name: string): Problem =>

@@ -5,6 +5,7 @@ import { toMsgpack } from '../kernel/codec.ts';
 import { etagOf, matches } from '../kernel/etag.ts';
 import { media, negotiate, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
+import type { Hub } from '../events/hub.ts';
 import type { PageContext, Pages } from '../pages/types.ts';
 import type { Store } from '../db/transaction.ts';
 import type { Db } from '../db/read.ts';
@@ -17,6 +18,7 @@ export interface Services {
   /** For reads outside a transaction. */
   readonly db: () => Db;
   readonly pool: pg.Pool;
+  readonly hub: Hub;
   readonly pages: Pages;
   readonly bodyLimit: number;
   readonly version: string;

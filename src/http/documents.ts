@@ -60,8 +60,9 @@ function parse(url: string, accept: string | undefined): DocumentRequest {
     throw new Problem('bad-request', 'The path holds a broken percent sign');
   }
   if (raw.includes('\0') || key?.includes('\0')) throw new Problem('bad-request', 'The path holds a NUL character');
+  if (key === 'events' && envelope === 'documents') return { envelope, name: raw, key, format: negotiate(accept, ['events']) };
   if (key !== undefined) {
-    if (envelope !== 'hiera') throw new Problem('not-found', 'Only /hiera/<certname>/<key> has a part after the name');
+    if (envelope !== 'hiera') throw new Problem('not-found', 'Only /hiera/<certname>/<key> and /documents/<certname>/events have a part after the name');
     return { envelope, name: raw, key, format: 'json' };
   }
   const { name, format } = splitSuffix(raw, formats[envelope]);

@@ -7,6 +7,7 @@ export const media = {
   html: 'text/html; charset=utf-8',
   yaml: 'application/yaml',
   ndjson: 'application/x-ndjson',
+  events: 'text/event-stream',
 } as const;
 
 export type Format = keyof typeof media;
@@ -23,6 +24,7 @@ const aliases: Readonly<Record<string, Format>> = {
   'application/x-yaml': 'yaml',
   'text/yaml': 'yaml',
   'application/x-ndjson': 'ndjson',
+  'text/event-stream': 'events',
 };
 
 interface Range {

@@ -25,7 +25,7 @@ export interface TestCorral extends Corral {
 }
 
 /** A Corral on a database of its own, cloned from the template, with the server listening; closed after the file. */
-export async function testCorral(env: Record<string, string> = {}): Promise<TestCorral> {
+export async function testCorral(env: Record<string, string> = {}, { keepAlive }: { keepAlive?: number } = {}): Promise<TestCorral> {
   const server = inject('server');
   const name = `t_${randomBytes(6).toString('hex')}`;
   const admin = new pg.Client({ connectionString: server });
@@ -37,12 +37,13 @@ export async function testCorral(env: Record<string, string> = {}): Promise<Test
   const { config } = loadConfig({ CORRAL_DATA: data, DATABASE_URL: databaseUrl, CORRAL_LOG_LEVEL: 'silent', CORRAL_DEMO: '0', ...env });
   const corral = await openCorral(config);
   await firstStart(corral, ADMIN, undefined);
-  const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, pages, bodyLimit: config.body_limit, version: 'test' };
-  const http = createHttpServer({ services, documents: corral.documents, log: pino({ level: 'silent' }) });
+  const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, hub: corral.hub, pages, bodyLimit: config.body_limit, version: 'test' };
+  const http = createHttpServer({ services, documents: corral.documents, log: pino({ level: 'silent' }), keepAlive });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const { port } = http.address() as { port: number };
   const base = `http://127.0.0.1:${port}`;
   afterAll(async () => {
+    corral.hub.drain();
     http.closeAllConnections();
     await new Promise((resolve) => http.close(resolve));
     await corral.close();
