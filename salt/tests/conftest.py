@@ -33,6 +33,7 @@ class Server:
         self.node = MINION
         self.version = VERSION
         self.requests: list = []
+        self.reports: list = []
         self.answer = None
         outer = self
 
@@ -40,6 +41,12 @@ class Server:
             def do_GET(self) -> None:
                 outer.requests.append((self.path, dict(self.headers)))
                 (outer.answer or outer.good)(self)
+
+            def do_POST(self) -> None:
+                outer.requests.append((self.path, dict(self.headers)))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.reports.append(json.loads(body))
+                (outer.answer or outer.taken)(self)
 
             def log_message(self, *args: object) -> None:
                 """Say nothing."""
@@ -64,6 +71,10 @@ class Server:
             self.send(handler, 304, b"", etag)
         else:
             self.send(handler, 200, body, etag)
+
+    def taken(self, handler: BaseHTTPRequestHandler) -> None:
+        good = handler.headers["Authorization"] == f"Bearer {TOKEN}"
+        self.send(handler, 202 if good and self.reports else 401, b"{}")
 
     def send(
         self, handler: BaseHTTPRequestHandler, status: int, body: bytes, etag: str = '"x"'

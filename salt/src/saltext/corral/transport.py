@@ -1,4 +1,4 @@
-"""One GET over HTTP or HTTPS within a deadline that nothing can stretch.
+"""One request over HTTP or HTTPS within a deadline that nothing can stretch.
 
 A socket's timeout starts anew with every byte, and looking up a name has none at all. So the
 request runs in a thread of its own, which is cut off when its time is up.
@@ -34,14 +34,18 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def fetch(settings: Settings, path: str, etag: str | None) -> Answer:
+def fetch(
+    settings: Settings, path: str, etag: str | None = None, body: bytes | None = None
+) -> Answer:
     """GET ``settings.url`` + ``path``, with ``If-None-Match: etag`` when there is one.
+
+    With a ``body``, which is JSON, it is a POST.
 
     Redirections are not followed and proxies are not used: the token goes to Corral alone.
     Raises ``UnreachableError`` when there is no answer within ``settings.timeout`` seconds,
     ``BadAnswerError`` when it breaks off in the middle, ``ConfigError`` for unusable files.
     """
-    exchange = _Exchange(settings, path, etag)
+    exchange = _Exchange(settings, path, etag, body)
     thread = threading.Thread(target=exchange.run, name="corral", daemon=True)
     thread.start()
     thread.join(settings.timeout)
@@ -54,13 +58,16 @@ def fetch(settings: Settings, path: str, etag: str | None) -> Answer:
 
 
 class _Exchange:
-    def __init__(self, settings: Settings, path: str, etag: str | None) -> None:
+    def __init__(self, settings: Settings, path: str, etag: str | None, body: bytes | None) -> None:
         self.answer: Answer | None = None
         self.error: CorralError | None = None
         self._settings = settings
         self._url = urlsplit(settings.url)
         self._path = self._url.path.rstrip("/") + path
         self._headers = _headers(settings, etag)
+        self._content = body
+        if body is not None:
+            self._headers["Content-Type"] = "application/json"
         self._tls = _tls(settings) if self._url.scheme == "https" else None
         self._deadline = time.monotonic() + settings.timeout
         self._socket: socket.socket | None = None
@@ -116,7 +123,8 @@ class _Exchange:
             )
             self._socket.do_handshake()
         connection.sock = self._socket
-        connection.request("GET", self._path, headers=self._headers)
+        method = "GET" if self._content is None else "POST"
+        connection.request(method, self._path, self._content, self._headers)
         response = connection.getresponse()
         return Answer(response.status, response.headers, self._body(response))
 

@@ -1,0 +1,1 @@
+"""Returners of a minion without a master."""
