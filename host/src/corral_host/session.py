@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from corral_host.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 #: How long a program may take, in seconds, unless its caller knows better.
 TIMEOUT = 120
@@ -55,6 +55,13 @@ class Session:
         self._connections: dict[str, Any] = {}
         #: What waits for a restart, by kind and name, as compare found it in this session.
         self.pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._shared: dict[str, Any] = {}
+
+    def shared(self, name: str, make: Callable[[Session], Any]) -> Any:  # noqa: ANN401
+        """Return what several kinds share, such as connections; it is closed with the session."""
+        if name not in self._shared:
+            self._shared[name] = make(self)
+        return self._shared[name]
 
     def libvirt(self, uri: str | None = None) -> Any:  # noqa: ANN401
         """Return the one connection to libvirt. Raises ``HostError`` when it does not answer."""
@@ -104,3 +111,6 @@ class Session:
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
+        for one in self._shared.values():
+            one.close()
+        self._shared.clear()
