@@ -12,11 +12,11 @@
 #   missing salt no network
 #
 # Services that the packages would start are not started. CORRAL_E2E_PARTS limits the work, for
-# example CORRAL_E2E_PARTS="puppet salt"; the parts are puppet, libvirt, chromium and salt.
+# example CORRAL_E2E_PARTS="puppet salt"; the parts are puppet, libvirt, host, vm, chromium and salt.
 set -u
 
 dir=${1:-${CORRAL_E2E_DIR:-/var/cache/corral-e2e}}
-parts=${CORRAL_E2E_PARTS:-puppet libvirt chromium salt}
+parts=${CORRAL_E2E_PARTS:-puppet libvirt host vm chromium salt}
 salt_version=${CORRAL_SALT_VERSION:-3007.*}
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
@@ -121,10 +121,28 @@ salt() {
   fi
 }
 
+vm() {
+  debian debootstrap
+  image=$dir/vm/host.qcow2
+  if ! [ -e "$image" ]; then
+    say "making the disk of a virtual host (log: $dir/vm.log)"
+    mkdir -p "$dir/vm"
+    sh "$(dirname "$0")/vm-image.sh" "$image" > "$dir/vm.log" 2>&1 || tail -n 5 "$dir/vm.log" >&2
+  fi
+  if [ -e "$image" ]; then report "available vm-host $image"; else report "missing vm-host see $dir/vm.log"; fi
+}
+
 for part in $parts; do
   case $part in
     puppet) debian puppetserver puppet-agent ruby-rspec-puppet ruby-rspec rubocop puppet-lint ;;
     libvirt) debian libvirt-clients libvirt-daemon libxml2-utils ;;
+    # What a host needs, and what makes its guests and its package.
+    host)
+      debian python3-libvirt python3-pytest libvirt-daemon-system libvirt-daemon-driver-storage-rbd qemu-system-x86 \
+        qemu-utils qemu-block-extra qemu-guest-agent xorriso iproute2 ceph-mon ceph-mgr ceph-osd ceph-common lvm2 \
+        linux-image-cloud-amd64 busybox-static cpio mtools syslinux debhelper dh-python dpkg-dev fakeroot
+      ;;
+    vm) vm ;;
     chromium) debian chromium ;;
     salt) salt ;;
     *) say "unknown part: $part" ;;
