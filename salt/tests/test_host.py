@@ -27,7 +27,7 @@ def minion(monkeypatch):
     module.settings = {"corral_host_command": REAL}
     module.__context__ = {}
     module.__salt__ = {
-        "config.get": lambda name, default: module.settings.get(name, default),
+        "config.get": lambda *names: module.settings.get(*names),  # noqa: PLW0108 - as it is then
         "cmd.has_exec": lambda name: name == "env",
     }
     return module
@@ -96,7 +96,7 @@ def test_one_that_was_killed_is_replaced(minion):
     [
         ("echo broken >&2; exit 3", "corral-host ended with 3: broken"),
         ("echo nonsense", "said something else"),
-        ("echo '{\"id\": 7, \"result\": 1}'", "answered another question"),
+        ('echo \'{"id": 7, "result": 1}\'', "answered another question"),
         ("echo '[]'", "answered another question"),
         ("echo '{\"id\": 2}'", "said something else"),
         ("sleep 60", "no answer within 0.3 s"),
@@ -112,7 +112,7 @@ def test_broken_ones(minion, tmp_path, text, message):
 
 def test_answers_may_come_in_pieces_and_be_large(minion, tmp_path):
     size = 3_000_000
-    text = "printf '{\"id\": 2, \"result\": \"'; sleep 0.1\n"
+    text = 'printf \'{"id": 2, "result": "\'; sleep 0.1\n'
     text += f"head -c {size} /dev/zero | tr '\\0' x; echo '\"}}'"
     minion.settings = {"corral_host_command": fake(tmp_path, text)}
     assert len(minion.request("list", kind="domain")) == size

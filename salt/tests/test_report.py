@@ -50,7 +50,10 @@ def test_report_of_a_run():
         ({"fun_args": ["corral", {"__kwarg__": True, "test": True}]}, {"test": True}),
         ({"fun_args": ["corral", {"__kwarg__": True, "test": False}]}, {"test": False}),
         # A run that failed to compile; salt-call has its lines in a list, an exception is a text.
-        ({"return": ["No matching sls found"]}, {"success": False, "return": ["No matching sls found"]}),
+        (
+            {"return": ["No matching sls found"]},
+            {"success": False, "return": ["No matching sls found"]},
+        ),
         ({"return": "The minion function caused an exception"}, {"success": False}),
         # With a master, salt-call gets its job id at the end.
         ({"jid": "20261121035409000000"}, {"started": "2026-11-21T03:54:08.750001+00:00"}),
@@ -93,8 +96,10 @@ def test_pending_goes_along():
 
 @pytest.mark.parametrize(
     ("status", "done"),
-    [(200, True), (202, True), (404, True), (422, True), (401, False), (403, False)]
-    + [(429, False), (500, False), (302, False)],
+    [
+        *((status, True) for status in (200, 202, 404, 422)),
+        *((status, False) for status in (302, 401, 403, 429, 500)),
+    ],
 )
 def test_answers(server, settings, status, done):
     server.always(status, b"{}")

@@ -268,7 +268,7 @@ def _ceph(corral: dict) -> dict:
     client = _section(corral, "ceph", "client")
     found: dict = {kind: {} for kind in _CEPH}
     for section in (*_section(client, "clusters").values(), mon, osd):
-        # A client's cluster has its data beside its peers; a section of mons or OSDs has it apart.
+        # A client's cluster has its data beside its peers; sections of MONs and OSDs have it apart.
         cluster = section.get("cluster") or {k: v for k, v in section.items() if k != "peers"}
         if "fsid" in cluster:
             spec = {"ensure": "present", "cluster": cluster, "peers": section.get("peers") or {}}
@@ -276,6 +276,23 @@ def _ceph(corral: dict) -> dict:
     for cluster, keys in _section(client, "keys").items():
         for entity, key in keys.items():
             found["ceph_keyring"][f"{cluster}/{entity}"] = key
+    cluster = _section(mon, "cluster").get("name", "ceph")
+    keys = _section(mon, "keys")
+    if keys.get("client.admin", {}).get("ensure") == "present":
+        found["ceph_keyring"][f"{cluster}/client.admin"] = keys["client.admin"]
+    found["ceph_key"] = {f"{cluster}/{entity}": key for entity, key in keys.items()}
+    pools = _section(mon, "pools")
+    found["ceph_pool"] = {f"{cluster}/{name}": pool for name, pool in pools.items()}
+    about = {key: mon[key] for key in ("cluster", "peers", "keys") if key in mon}
+    for name, peer in _section(mon, "peers").items():
+        # The others are peers only. One that is absent stands in the document of its own node.
+        if peer.get("ensure") == "absent" or peer.get("host") == corral["node"]:
+            found["ceph_mon"][name] = {**about, **peer}
+    cluster = _section(osd, "cluster").get("name", "ceph")
+    for entity, key in _section(osd, "keys").items():
+        found["ceph_keyring"][f"{cluster}/{entity}"] = key
+    about = {key: osd[key] for key in ("cluster", "peers", "keys") if key in osd}
+    found["ceph_osd"] = {uuid: {**about, **one} for uuid, one in _section(osd, "osds").items()}
     return found
 
 

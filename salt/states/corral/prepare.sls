@@ -2,8 +2,10 @@
 """Packages and services of the distribution, and a check of the whole document before all else.
 
 `corral_manage_packages: False` and `corral_manage_services: False`, in the minion's configuration,
-its grains or its pillar, leave that to you. With the mapping `corral_hostd` the daemon corral-hostd
-gets its settings from there and runs.
+its grains or its pillar, leave that to you. `corral_package_source` is a file (a path or a salt://
+address) with the package corral-host, where no repository has it. With the mapping `corral_hostd`
+the daemon corral-hostd gets its settings from there and runs: `url`, `ca_file`, `interval`; in the
+pillar also `token`, the node's own, which is else yours to put into /etc/corral/node.token.
 
 A document that cannot be right fails the rendering, so that nothing on the host changes. Before
 the package corral-host is there nobody can tell: then packages and services come first, and the
@@ -18,8 +20,10 @@ PACKAGES = {
             "libvirt-daemon-system",
             "libvirt-clients",
             "qemu-system-x86",
+            "qemu-block-extra",
             "qemu-utils",
             "ovmf",
+            "python3-libvirt",
             "xorriso",
         ),
         "corral.ceph.client": ("ceph-common",),
@@ -27,10 +31,17 @@ PACKAGES = {
         "corral.ceph.osd": ("ceph-osd",),
         "lvm": ("lvm2",),
         "nfs": ("nfs-common",),
-        "rbd": ("qemu-block-extra", "libvirt-daemon-driver-storage-rbd"),
+        "rbd": ("libvirt-daemon-driver-storage-rbd",),
     },
     "RedHat": {
-        "corral.hypervisor": ("libvirt", "qemu-kvm", "qemu-img", "edk2-ovmf", "xorriso"),
+        "corral.hypervisor": (
+            "libvirt",
+            "python3-libvirt",
+            "qemu-kvm",
+            "qemu-img",
+            "edk2-ovmf",
+            "xorriso",
+        ),
         "corral.ceph.client": ("ceph-common",),
         "corral.ceph.mon": ("ceph-mon", "ceph-mgr"),
         "corral.ceph.osd": ("ceph-osd", "ceph-volume"),
@@ -45,6 +56,7 @@ SERVICES = {
         "corral.hypervisor": ("virtqemud.socket", "virtstoraged.socket", "virtsecretd.socket"),
     },
 }
+TOKEN = "/etc/corral/node.token"  # noqa: S105 - where it is, not what
 FIRST = 20000
 
 
@@ -61,11 +73,17 @@ def run() -> dict:
     wanted = __salt__["corral.needs"]()
     states = {}
     if setting("corral_manage_packages", default=True):
-        packages = named(PACKAGES, wanted) | {"corral-host"}
+        packages = named(PACKAGES, wanted)
+        source = setting("corral_package_source")
+        if source:
+            sources = [{"sources": [{"corral-host": source}]}, {"order": FIRST + 1}]
+            states["corral: package corral-host"] = {"pkg.installed": sources}
+        else:
+            packages.add("corral-host")
         states["corral: packages"] = {
             "pkg.installed": [{"pkgs": sorted(packages)}, {"order": FIRST}],
         }
-    done = [{"pkg": "corral: packages"}] if states else []
+    done = [{"pkg": name} for name in states]
     if setting("corral_manage_services", default=True):
         for service in sorted(named(SERVICES, wanted)):
             states[f"corral: service {service}"] = running(service, done)
@@ -81,32 +99,45 @@ def hostd(settings: dict | None, require: list) -> dict:
     """Return the states of the daemon, or none without settings for it."""
     if not settings:
         return {}
-    lines = [f"{key} = {value}\n" for key, value in sorted(settings.items())]
-    file = "corral: settings of corral-hostd"
-    return {
-        file: {
+    lines = {"token_file": TOKEN, "tool": "salt", **settings}
+    has_token = bool(lines.pop("token", None))
+    text = "".join(f"{key} = {value}\n" for key, value in sorted(lines.items()))
+    states = {
+        "corral: settings of corral-hostd": {
             "file.managed": [
                 {"name": "/etc/corral/hostd.conf"},
-                {"contents": "[hostd]\n" + "".join(lines)},
+                {"contents": f"[hostd]\n{text}"},
                 {"makedirs": True},
-                {"order": FIRST + 2},
+                {"order": FIRST + 3},
                 {"require": require},
             ],
         },
-        "corral: service corral-hostd": {
-            "service.running": [
-                {"name": "corral-hostd"},
-                {"enable": True},
-                {"order": FIRST + 3},
-                {"watch": [{"file": file}]},
-            ],
-        },
     }
+    if has_token:
+        states["corral: token of corral-hostd"] = {
+            "file.managed": [
+                {"name": TOKEN},
+                # Only the name of it: the token itself must not show up in a job.
+                {"contents_pillar": "corral_hostd:token"},
+                {"show_changes": False},
+                {"group": "corral-host"},
+                {"mode": "0640"},
+                {"makedirs": True},
+                {"order": FIRST + 3},
+                {"require": require},
+            ],
+        }
+    watch = [{"file": name} for name in states]
+    for name in ("corral-hostd", "corral-converge.path"):
+        service = running(name, [])["service.running"]
+        order = [{"order": FIRST + 4}, {"watch": watch}]
+        states[f"corral: service {name}"] = {"service.running": [*service[:2], *order]}
+    return states
 
 
 def running(service: str, require: list) -> dict:
     """Return the state of a service that runs now and after a restart of the host."""
-    arguments = [{"name": service}, {"enable": True}, {"order": FIRST + 1}, {"require": require}]
+    arguments = [{"name": service}, {"enable": True}, {"order": FIRST + 2}, {"require": require}]
     return {"service.running": arguments}
 
 
