@@ -1,60 +1,53 @@
-# @summary The libvirt XML of each virtual machine of a hypervisor, as a file.
+# @summary A hypervisor: libvirt and QEMU, and the bridges, storage and virtual machines of the document.
 #
-# Only what the document names is touched: a domain with `ensure: absent` loses its file, and a file
-# that the document does not name stays as it is.
+# Only what the document names is touched: with `ensure: absent` it goes away, and what the document does
+# not name stays as it is. All parameters come from Corral's Hiera data.
 #
 # @param domains
-#   The virtual machines by name; each with `ensure` (present or absent), and if present with `xml`,
-#   or with `unsupported` and why Corral has no XML for it: its file is left as it is.
+#   The virtual machines by name.
 # @param volumes
-#   The volumes by name. Not applied yet.
+#   The volumes by name.
 # @param pools
-#   The storage pools by name. Not applied yet.
+#   The storage pools by name.
 # @param bridges
-#   The bridges by name. Not applied yet.
+#   The bridges by name.
 # @param secrets
-#   The libvirt secrets by uuid. Not applied yet.
+#   The libvirt secrets by uuid.
 class corral::hypervisor (
-  Hash[Corral::Name, Hash[String[1], Any]] $domains = {},
-  Hash[String[1], Any]                     $volumes = {},
-  Hash[String[1], Any]                     $pools   = {},
-  Hash[String[1], Any]                     $bridges = {},
-  Corral::Keys                             $secrets = {},
+  Corral::Things $domains = {},
+  Corral::Things $volumes = {},
+  Corral::Things $pools   = {},
+  Corral::Things $bridges = {},
+  Corral::Things $secrets = {},
 ) {
   include corral
+  require corral::host
 
-  $dir = "${corral::config_dir}/domains"
+  $kinds = $pools.unwrap.map |$_, $pool| { $pool['kind'] }
+  $parts = ['hypervisor'] + ['lvm', 'nfs'].filter |$kind| { $kind in $kinds }
+  corral::install { $parts: }
 
-  file { $dir:
-    ensure => directory,
-    owner  => 'root',
-    mode   => '0700',
-  }
-
-  $domains.each |$name, $domain| {
-    case $domain['ensure'] {
-      'present': {
-        if $domain['xml'] =~ String[1] {
-          file { "${dir}/${name}.xml":
-            ensure  => file,
-            owner   => 'root',
-            mode    => '0600',
-            content => $domain['xml'],
-          }
-        } elsif $domain['unsupported'] =~ NotUndef {
-          warning("corral::hypervisor: the domain ${name} is not for libvirt: ${domain['unsupported']}")
-        } else {
-          fail("corral::hypervisor: the domain ${name} has no xml")
-        }
-      }
-      'absent': {
-        file { "${dir}/${name}.xml":
-          ensure => absent,
-        }
-      }
-      default: {
-        fail("corral::hypervisor: the domain ${name} has ensure '${domain['ensure']}', not present or absent")
+  # Where no dependency decides, Puppet applies things in the order in which it meets them.
+  [
+    ['corral_domain', $domains, 'absent'],
+    ['corral_secret', $secrets, 'present'],
+    ['corral_bridge', $bridges, 'present'],
+    ['corral_pool', $pools, 'present'],
+    ['corral_volume', $volumes, 'present'],
+    ['corral_domain', $domains, 'present'],
+    ['corral_volume', $volumes, 'absent'],
+    ['corral_bridge', $bridges, 'absent'],
+    ['corral_pool', $pools, 'absent'],
+    ['corral_secret', $secrets, 'absent'],
+  ].each |$row| {
+    [$type, $things, $ensure] = $row
+    corral::entries($things, $ensure).each |$name, $attributes| {
+      Resource[$type] { $name:
+        *       => $attributes,
+        require => Corral::Install[$parts],
       }
     }
   }
+
+  Class['corral::hypervisor'] -> Corral_document[$corral::document]
 }

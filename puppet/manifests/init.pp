@@ -1,13 +1,17 @@
-# @summary What every node of Corral has: a record of the document that was applied to it.
+# @summary What every node of Corral has: corral-host, its daemon, and the record of the document that was applied.
 #
-# Writes document.json with the node's name, roles and the version of its document. The compile fails
-# when Hiera has no document for this node, when it is another node's, or when it is of another
-# version than the one that the ENC classified the node with.
+# The compile fails when Hiera has no document for this node, when it is another node's, or when it is of
+# another version than the one that the ENC classified the node with.
 #
-# All parameters come from Corral's Hiera data, except config_dir.
+# `document`, `node`, `roles`, `site` and `interfaces` come from Corral's Hiera data; the others are the
+# site's, from its own Hiera data.
 #
 # @example Classification comes from the ENC; to try the class by hand
 #   include corral
+#
+# @example The site's own Hiera data
+#   corral::hostd_url: https://corral.example.net
+#   corral::package_source: /srv/packages/corral-host.deb
 #
 # @param document
 #   The version of the node's document. Required: without Corral's data nothing may be applied.
@@ -18,16 +22,35 @@
 # @param site
 #   The site that the node is at.
 # @param interfaces
-#   The node's own interfaces by name, with their addresses. Not applied yet.
-# @param config_dir
-#   The directory that all files of this module are written to.
+#   The node's own interfaces by name, with their addresses. Nothing is made of them: they are the
+#   operating system's.
+# @param manage_packages
+#   Whether the packages that the node's roles need are installed.
+# @param manage_services
+#   Whether the services of those packages are started, and started with the host.
+# @param package_source
+#   A file with the package corral-host (.deb or .rpm), instead of the node's package repositories.
+# @param hostd_url
+#   Corral's address for the daemon corral-hostd. Without it the daemon is not set up.
+# @param hostd_token
+#   This node's token of Corral. Without it somebody else puts it into /etc/corral/node.token.
+# @param hostd_ca_file
+#   A file with the certificates of the authorities that sign Corral's. Without it, the system's.
+# @param hostd_interval
+#   Seconds between two heartbeats.
 class corral (
-  String[1]                           $document,
-  String[1]                           $node,
-  Array[String[1]]                    $roles      = [],
-  Optional[String]                    $site       = undef,
-  Hash[String[1], Any]                $interfaces = {},
-  Pattern[/\A\/[^\0]+\z/]             $config_dir = '/etc/corral',
+  String[1]                                              $document,
+  String[1]                                              $node,
+  Array[String[1]]                                       $roles           = [],
+  Optional[String]                                       $site            = undef,
+  Hash[String[1], Any]                                   $interfaces      = {},
+  Boolean                                                $manage_packages = true,
+  Boolean                                                $manage_services = true,
+  Optional[Pattern[/\A\/.*\.(deb|rpm)\z/]]               $package_source  = undef,
+  Optional[Pattern[/\Ahttps?:\/\/[^\s]+\z/]]             $hostd_url       = undef,
+  Optional[Variant[Sensitive[String[1]], String[1]]]     $hostd_token     = undef,
+  Optional[Pattern[/\A\/[^\s]+\z/]]                      $hostd_ca_file   = undef,
+  Integer[1, 3600]                                       $hostd_interval  = 10,
 ) {
   if $trusted['certname'] =~ String[1] and $node != $trusted['certname'] {
     fail("corral: the data is for the node ${node}, not for ${trusted['certname']}")
@@ -38,22 +61,25 @@ class corral (
     fail("corral: ${node} was classified with document ${classified}, but its data is of ${document}")
   }
 
-  # client.yaml is here too, and puppetserver's user reads it.
-  file { $config_dir:
-    ensure => directory,
-    owner  => 'root',
-    mode   => '0755',
+  contain corral::host
+
+  # What the ENC named is evaluated in this order: storage pools may be on this node's own OSDs. They do
+  # not depend on them, or one broken disk would keep the virtual machines from their changes.
+  ['mon', 'osd', 'client'].each |$part| {
+    if defined(Class["corral::ceph::${part}"]) {
+      include "corral::ceph::${part}"
+    }
   }
 
-  file { "${config_dir}/document.json":
-    ensure  => file,
-    owner   => 'root',
-    mode    => '0600',
-    content => corral::to_json({
-        'document' => $document,
-        'node'     => $node,
-        'roles'    => $roles,
-        'site'     => $site,
-    }),
+  # It comes after all other resources of Corral by itself.
+  corral_document { $document:
+    ensure  => present,
+    spec    => {
+      'node'    => $node,
+      'version' => $document,
+      'roles'   => $roles,
+      'site'    => $site,
+    },
+    require => Class['corral::host'],
   }
 }

@@ -1,19 +1,30 @@
-# @summary What a client of Ceph clusters needs to know, as a file: ceph-client.json.
+# @summary A client of Ceph clusters: their configuration files and the keys that it may use.
 #
-# Without any data nothing is written and nothing is removed.
+# All parameters come from Corral's Hiera data.
 #
 # @param clusters
 #   The clusters by name, each with its monitors.
 # @param keys
 #   The keys that the client holds, by cluster and entity.
 class corral::ceph::client (
-  Hash[String[1], Any] $clusters = {},
-  Corral::Keys         $keys     = {},
+  Hash[String[1], Hash[String[1], Any]]                                           $clusters = {},
+  Variant[Hash[String[1], Corral::Things], Sensitive[Hash[String[1], Corral::Things]]] $keys = {},
 ) {
-  corral::part { 'ceph-client':
-    data => {
-      'clusters' => $clusters,
-      'keys'     => $keys,
-    },
+  include corral
+  require corral::ceph
+
+  $clusters.each |$name, $cluster| {
+    corral::ceph::cluster { "client of ${name}":
+      cluster => $cluster.filter |$key, $_| { $key != 'peers' },
+      peers   => $cluster['peers'],
+    }
   }
+  $keys.unwrap.each |$cluster, $entities| {
+    corral::ceph::keyrings { "client of ${cluster}":
+      cluster => $cluster,
+      keys    => Sensitive($entities),
+    }
+  }
+
+  Class['corral::ceph::client'] -> Corral_document[$corral::document]
 }

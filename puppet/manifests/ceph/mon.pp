@@ -1,13 +1,13 @@
-# @summary What a Ceph monitor needs to know, as a file: ceph-mon.json.
+# @summary A node with a Ceph monitor and its manager, and what the cluster has: keys and pools.
 #
-# Without any data nothing is written and nothing is removed.
+# All parameters come from Corral's Hiera data.
 #
 # @param cluster
 #   The cluster that the monitor belongs to: its name, fsid and networks.
 # @param port
 #   The port that the monitor listens on.
 # @param peers
-#   The cluster's monitors by name.
+#   The cluster's monitors by name. The one with this node's name as its host is made here.
 # @param pools
 #   The cluster's pools by name.
 # @param keys
@@ -15,17 +15,73 @@
 class corral::ceph::mon (
   Hash[String[1], Any] $cluster = {},
   Optional[Integer[1]] $port    = undef,
-  Hash[String[1], Any] $peers   = {},
-  Hash[String[1], Any] $pools   = {},
-  Corral::Keys         $keys    = {},
+  Corral::Things       $peers   = {},
+  Corral::Things       $pools   = {},
+  Corral::Things       $keys    = {},
 ) {
-  corral::part { 'ceph-mon':
-    data => {
-      'cluster' => $cluster,
-      'port'    => $port,
-      'peers'   => $peers,
-      'pools'   => $pools,
-      'keys'    => $keys,
-    },
+  include corral
+  require corral::ceph
+
+  corral::install { 'ceph_mon': }
+
+  $own = $peers.unwrap.filter |$_, $peer| { $peer['host'] == $corral::node }
+  corral::entries($own, 'absent', { 'cluster' => $cluster }).each |$name, $attributes| {
+    corral_ceph_mon { $name:
+      *       => $attributes,
+      require => Corral::Install['ceph_mon'],
+    }
   }
+
+  # Without a cluster there is only a monitor to remove.
+  unless $cluster.empty {
+    $present = corral::entries($own, 'present')
+    if $present.empty {
+      fail("corral::ceph::mon: none of the monitors of ${cluster['name']} is on ${corral::node}: ${peers.unwrap.keys}")
+    }
+    $secrets = $keys.unwrap
+    corral::ceph::cluster { "monitors of ${cluster['name']}":
+      cluster => $cluster,
+      peers   => $peers,
+    }
+    corral::ceph::keyrings { "monitors of ${cluster['name']}":
+      cluster => $cluster['name'],
+      keys    => Sensitive($secrets.filter |$entity, $_| { $entity == 'client.admin' }),
+    }
+    $present.each |$name, $attributes| {
+      corral_ceph_mon { $name:
+        ensure  => present,
+        spec    => Sensitive({
+            'cluster'      => $cluster,
+            'peers'        => $peers,
+            'port'         => $port,
+            'secret'       => $secrets.dig('mon.', 'secret'),
+            'admin_secret' => $secrets.dig('client.admin', 'secret'),
+        }),
+        require => Corral::Install['ceph_mon'],
+      }
+    }
+    ['present', 'absent'].each |$ensure| {
+      corral::entries($keys, $ensure).each |$entity, $attributes| {
+        # It is the monitors' own, and comes with them.
+        unless $entity == 'mon.' {
+          corral_ceph_key { "${cluster['name']}/${entity}":
+            * => $attributes,
+          }
+        }
+      }
+    }
+    # A pool can be used once there are OSDs: this node's own come before it.
+    if defined(Class['corral::ceph::osd']) {
+      include corral::ceph::osd
+    }
+    ['present', 'absent'].each |$ensure| {
+      corral::entries($pools, $ensure).each |$name, $attributes| {
+        corral_ceph_pool { "${cluster['name']}/${name}":
+          * => $attributes,
+        }
+      }
+    }
+  }
+
+  Class['corral::ceph::mon'] -> Corral_document[$corral::document]
 }

@@ -1,6 +1,6 @@
-# @summary What a node with Ceph OSDs needs to know, as a file: ceph-osd.json.
+# @summary A node with Ceph OSDs.
 #
-# Without any data nothing is written and nothing is removed.
+# With `ensure: absent` an OSD leaves its cluster first. All parameters come from Corral's Hiera data.
 #
 # @param cluster
 #   The cluster that the OSDs belong to: its name, fsid and networks.
@@ -13,15 +13,33 @@
 class corral::ceph::osd (
   Hash[String[1], Any] $cluster = {},
   Hash[String[1], Any] $peers   = {},
-  Hash[String[1], Any] $osds    = {},
-  Corral::Keys         $keys    = {},
+  Corral::Things       $osds    = {},
+  Corral::Things       $keys    = {},
 ) {
-  corral::part { 'ceph-osd':
-    data => {
-      'cluster' => $cluster,
-      'peers'   => $peers,
-      'osds'    => $osds,
-      'keys'    => $keys,
-    },
+  include corral
+  require corral::ceph
+
+  corral::install { 'ceph_osd': }
+
+  # Without a cluster there are only OSDs to remove.
+  unless $cluster.empty {
+    corral::ceph::cluster { "OSDs of ${cluster['name']}":
+      cluster => $cluster,
+      peers   => $peers,
+    }
+    corral::ceph::keyrings { "OSDs of ${cluster['name']}":
+      cluster => $cluster['name'],
+      keys    => $keys,
+    }
   }
+  ['present', 'absent'].each |$ensure| {
+    corral::entries($osds, $ensure, { 'cluster' => $cluster['name'] }).each |$uuid, $attributes| {
+      corral_ceph_osd { $uuid:
+        *       => $attributes,
+        require => Corral::Install['ceph_osd'],
+      }
+    }
+  }
+
+  Class['corral::ceph::osd'] -> Corral_document[$corral::document]
 }

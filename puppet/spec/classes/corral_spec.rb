@@ -1,25 +1,78 @@
 # frozen_string_literal: true
 
-require 'json'
-
 base = { 'document' => '41-9f', 'node' => 'hv1.example.net', 'roles' => ['hypervisor'], 'site' => 'fra1' }
+debian = { 'os' => { 'family' => 'Debian', 'name' => 'Debian' } }
+families = { 'Debian' => %w[libvirt-daemon-system xorriso], 'RedHat' => %w[qemu-kvm libvirt-daemon-driver-qemu] }
 
 # The class corral with its parameters, as Hiera would give them.
 def corral(parameters)
   "class { 'corral': #{parameters.map { |name, value| "#{name} => #{value.inspect}" }.join(', ')} }"
 end
 
+# The spec of a resource as it goes to corral-host.
+def spec_of(type, name)
+  plain(catalogue.resource(type, name)[:spec])
+end
+
+def plain(value)
+  case value
+  when Puppet::Pops::Types::PSensitiveType::Sensitive then plain(value.unwrap)
+  when Hash then value.transform_values { |one| plain(one) }
+  else value
+  end
+end
+
 describe 'corral' do
   let(:node) { 'hv1.example.net' }
+  let(:facts) { debian }
   let(:params) { base }
 
   it { is_expected.to compile.with_all_deps }
-  it { is_expected.to contain_file('/etc/corral').with(ensure: 'directory', mode: '0755') }
+  it { is_expected.to contain_package('corral-host').with_ensure('installed').without_source }
+  it { is_expected.not_to contain_service('corral-hostd') }
+  it { is_expected.to have_file_resource_count(0) }
 
-  it 'records the document' do
-    file = catalogue.resource('file', '/etc/corral/document.json')
-    expect(file[:mode]).to eq('0600')
-    expect(JSON.parse(file[:content])).to eq(base)
+  it 'records the document, after the host package' do
+    expect(spec_of('corral_document', '41-9f'))
+      .to eq('node' => 'hv1.example.net', 'version' => '41-9f', 'roles' => ['hypervisor'], 'site' => 'fra1')
+    is_expected.to contain_corral_document('41-9f').with_ensure('present').that_requires('Class[corral::host]')
+  end
+
+  context 'with the daemon' do
+    let(:params) do
+      base.merge('hostd_url' => 'https://corral.example.net', 'hostd_token' => sensitive('s3cret'),
+                 'package_source' => '/srv/corral-host_1.deb')
+    end
+
+    it { is_expected.to contain_package('corral-host').with(source: '/srv/corral-host_1.deb', provider: 'dpkg') }
+    it { is_expected.to contain_service('corral-hostd').that_subscribes_to('File[/etc/corral/node.token]') }
+    it { is_expected.to contain_service('corral-converge.path').with(ensure: 'running', enable: true) }
+
+    it 'writes its settings, and the token for it alone' do
+      is_expected.to contain_file('/etc/corral/hostd.conf').with_content(<<~CONF)
+        # Written by Puppet.
+        [hostd]
+        url = https://corral.example.net
+        node = hv1.example.net
+        token_file = /etc/corral/node.token
+        tool = puppet
+        interval = 10
+      CONF
+      token = catalogue.resource('file', '/etc/corral/node.token')
+      expect([token[:mode], token[:group]]).to eq(%w[0640 corral-host])
+      expect(token.sensitive_parameters).to eq([:content])
+    end
+  end
+
+  context 'without packages and services' do
+    let(:params) do
+      base.merge('manage_packages' => false, 'manage_services' => false, 'hostd_url' => 'https://corral.example.net')
+    end
+    let(:facts) { { 'os' => { 'family' => 'Other' } } }
+
+    it { is_expected.to compile.with_all_deps }
+    it { is_expected.to have_package_resource_count(0) }
+    it { is_expected.to have_service_resource_count(0) }
   end
 
   context 'without data' do
@@ -45,90 +98,181 @@ describe 'corral' do
 
     it { is_expected.to compile }
   end
-
-  context 'with a directory that is none' do
-    let(:params) { base.merge('config_dir' => 'etc') }
-
-    it { is_expected.to compile.and_raise_error(/config_dir/) }
-  end
 end
 
 describe 'corral::hypervisor' do
   let(:node) { 'hv1.example.net' }
+  let(:facts) { debian }
   let(:pre_condition) { corral(base) }
   let(:params) do
     { 'domains' => { 'vm-17' => { 'ensure' => 'present', 'state' => 'running', 'xml' => '<domain/>' },
-                     'vm-18' => { 'ensure' => 'absent' } } }
+                     'vm-18' => { 'ensure' => 'absent', 'uuid' => 'u' } },
+      'volumes' => { 'vol-17' => { 'ensure' => 'present', 'pool' => 'local' } },
+      'pools' => { 'local' => { 'ensure' => 'present', 'kind' => 'lvm' } },
+      'bridges' => { 'br-17-0' => { 'ensure' => 'absent' } },
+      'secrets' => sensitive({ 'u-u' => { 'ensure' => 'present', 'value' => 'S3CRET' } }) }
   end
 
   it { is_expected.to compile.with_all_deps }
-  it { is_expected.to contain_file('/etc/corral/domains').with(ensure: 'directory', mode: '0700').without_purge }
+  it { is_expected.to contain_corral_domain('vm-18').with_ensure('absent') }
+  it { is_expected.to contain_corral_bridge('br-17-0').with_ensure('absent') }
+  it { is_expected.to contain_corral_pool('local').that_requires('Package[lvm2]') }
+  it { is_expected.not_to contain_package('nfs-common') }
+  it { is_expected.to contain_service('libvirtd').that_requires('Package[libvirt-daemon-system]') }
+  it { is_expected.to contain_corral_document('41-9f').that_requires('Class[corral::hypervisor]') }
 
-  it {
-    is_expected.to contain_file('/etc/corral/domains/vm-17.xml').with(ensure: 'file', mode: '0600',
-                                                                      content: '<domain/>')
-  }
-
-  it { is_expected.to contain_file('/etc/corral/domains/vm-18.xml').with_ensure('absent') }
-  it { is_expected.to have_file_resource_count(5) }
-
-  context 'with a domain that libvirt cannot run' do
-    let(:params) { { 'domains' => { 'vm-1' => { 'ensure' => 'present', 'unsupported' => { 'code' => 'x' } } } } }
-
-    it { is_expected.to compile }
-    it { is_expected.not_to contain_file('/etc/corral/domains/vm-1.xml') }
+  it 'gives each thing its entry of the document' do
+    expect(spec_of('corral_domain', 'vm-17')).to eq(params['domains']['vm-17'])
+    expect(catalogue.resource('corral_domain', 'vm-17').sensitive_parameters).to be_empty
   end
 
-  context 'without domains' do
+  it 'keeps secrets Sensitive' do
+    secret = catalogue.resource('corral_secret', 'u-u')
+    expect(secret.sensitive_parameters).to eq([:spec])
+    expect(spec_of('corral_secret', 'u-u')).to eq('ensure' => 'present', 'value' => 'S3CRET')
+  end
+
+  families.each do |family, packages|
+    context "on #{family}" do
+      let(:facts) { { 'os' => { 'family' => family } } }
+
+      packages.each { |package| it { is_expected.to contain_package(package).that_requires('Class[corral::host]') } }
+    end
+  end
+
+  context 'on another family' do
+    let(:facts) { { 'os' => { 'family' => 'Suse' } } }
+
+    it { is_expected.to compile.and_raise_error(/the packages of Suse are not known/) }
+  end
+
+  context 'without things' do
     let(:params) { {} }
 
-    it { is_expected.to have_file_resource_count(3) }
+    it { is_expected.to compile.with_all_deps }
+    it { is_expected.to have_corral_domain_resource_count(0) }
   end
 
-  { 'a name that leaves the directory' => { '../x' => { 'ensure' => 'absent' } },
-    'a domain without XML' => { 'vm-1' => { 'ensure' => 'present' } },
-    'a domain without ensure' => { 'vm-1' => { 'xml' => '<domain/>' } },
-    'a domain with another ensure' => { 'vm-1' => { 'ensure' => 'latest',
-                                                    'xml' => '<domain/>' } } }.each do |what, domains|
-    context "with #{what}" do
-      let(:params) { { 'domains' => domains } }
+  { 'without ensure' => { 'xml' => '<domain/>' },
+    'with another ensure' => { 'ensure' => 'latest' } }.each do |what, entry|
+    context "with a domain #{what}" do
+      let(:params) { { 'domains' => { 'vm-1' => entry } } }
 
-      it { is_expected.to compile.and_raise_error(/domain|Corral::Name/) }
+      it { is_expected.to compile.and_raise_error(/vm-1 has ensure '(latest)?', not present or absent/) }
     end
   end
 end
 
-{ 'mon' => %w[cluster peers pools], 'osd' => %w[cluster peers osds], 'client' => ['clusters'] }.each do |part, others|
-  describe "corral::ceph::#{part}" do
-    let(:node) { 'hv1.example.net' }
-    let(:pre_condition) { corral(base) }
-    let(:rest) { others.to_h { |other| [other, { 'x' => 1 }] } }
-    let(:keys) { { 'client.a' => { 'secret' => 'S3CRET' } } }
-    let(:file) { catalogue.resource('file', "/etc/corral/ceph-#{part}.json") }
-    let(:params) do
-      rest.merge('keys' => sensitive(keys))
+shared_context 'with Ceph' do
+  let(:node) { 'hv1.example.net' }
+  let(:facts) { debian }
+  let(:cluster) { { 'name' => 'ceph', 'fsid' => 'f', 'public_network' => '10.0.0.0/24' } }
+  let(:peers) do
+    { 'hv1' => { 'ensure' => 'present', 'host' => 'hv1.example.net', 'address' => '10.0.0.1', 'port' => 6789 } }
+  end
+  let(:mon_keys) do
+    %w[mon. client.admin client.libvirt].to_h do |entity|
+      [entity, { 'ensure' => 'present', 'secret' => "S-#{entity}" }]
+    end
+  end
+  let(:mon) do
+    { 'cluster' => cluster, 'port' => 6789, 'peers' => peers, 'keys' => sensitive(mon_keys),
+      'pools' => { 'vms' => { 'ensure' => 'present', 'size' => 3 } } }
+  end
+  let(:osd) do
+    { 'cluster' => cluster, 'peers' => peers, 'osds' => { 'u-1' => { 'ensure' => 'present', 'data_device' => '/x' } },
+      'keys' => sensitive({ 'client.bootstrap-osd' => { 'ensure' => 'present', 'secret' => 'S-b' } }) }
+  end
+  let(:client) do
+    { 'clusters' => { 'ceph' => cluster.merge('peers' => peers) },
+      'keys' => sensitive({ 'ceph' => { 'client.libvirt' => { 'ensure' => 'present', 'secret' => 'S-l' } } }) }
+  end
+
+  # A value in Puppet's language.
+  def puppet(value)
+    case value
+    when RSpec::Puppet::Sensitive then "Sensitive(#{puppet(value.unwrap)})"
+    when Hash then "{ #{value.map { |key, one| "#{key.inspect} => #{puppet(one)}" }.join(', ')} }"
+    else value.inspect
+    end
+  end
+end
+
+describe 'corral::ceph::mon' do
+  include_context 'with Ceph'
+  let(:pre_condition) { corral(base) }
+  let(:params) { mon }
+
+  it { is_expected.to compile.with_all_deps }
+  it { is_expected.to contain_corral_ceph_key('ceph/client.libvirt').with_ensure('present') }
+  it { is_expected.not_to contain_corral_ceph_key('ceph/mon.') }
+  it { is_expected.to contain_corral_ceph_keyring('ceph/client.admin') }
+  it { is_expected.not_to contain_corral_ceph_keyring('ceph/client.libvirt') }
+  it { is_expected.to contain_corral_ceph_pool('ceph/vms') }
+  it { is_expected.to contain_package('ceph-mon') }
+
+  it 'gives the monitor its keys, hidden' do
+    expect(catalogue.resource('corral_ceph_mon', 'hv1').sensitive_parameters).to eq([:spec])
+    expect(spec_of('corral_ceph_mon', 'hv1'))
+      .to include('secret' => 'S-mon.', 'admin_secret' => 'S-client.admin', 'port' => 6789)
+    expect(spec_of('corral_ceph_config', 'ceph')).to eq('cluster' => cluster, 'peers' => peers)
+  end
+
+  context 'on a node that is no monitor' do
+    let(:params) { mon.merge('peers' => { 'hv2' => peers['hv1'].merge('host' => 'hv2.example.net') }) }
+
+    it { is_expected.to compile.and_raise_error(/none of the monitors of ceph is on hv1.example.net/) }
+  end
+
+  context 'with a monitor to remove' do
+    let(:params) { { 'peers' => { 'hv1' => { 'ensure' => 'absent', 'host' => 'hv1.example.net' } } } }
+
+    it { is_expected.to contain_corral_ceph_mon('hv1').with_ensure('absent') }
+    it { is_expected.to have_corral_ceph_config_resource_count(0) }
+  end
+end
+
+describe 'corral::ceph::osd' do
+  include_context 'with Ceph'
+  let(:pre_condition) { corral(base) }
+  let(:params) { osd }
+
+  it { is_expected.to compile.with_all_deps }
+  it { is_expected.to contain_corral_ceph_keyring('ceph/client.bootstrap-osd') }
+  it { is_expected.to contain_corral_ceph_osd('u-1').that_requires('Package[ceph-osd]') }
+
+  it 'tells the OSD its cluster' do
+    expect(spec_of('corral_ceph_osd', 'u-1')).to include('cluster' => 'ceph', 'data_device' => '/x')
+  end
+
+  context 'with OSDs to remove only' do
+    let(:params) { { 'osds' => { 'u-1' => { 'ensure' => 'absent', 'data_device' => '/dev/x' } } } }
+
+    it { is_expected.to contain_corral_ceph_osd('u-1').with_ensure('absent') }
+  end
+end
+
+describe 'corral::ceph::client' do
+  include_context 'with Ceph'
+  let(:pre_condition) { corral(base) }
+  let(:params) { client }
+
+  it { is_expected.to compile.with_all_deps }
+  it { is_expected.to contain_corral_ceph_keyring('ceph/client.libvirt') }
+
+  it 'keeps the keys Sensitive' do
+    expect(catalogue.resource('corral_ceph_keyring', 'ceph/client.libvirt').sensitive_parameters).to eq([:spec])
+    expect(spec_of('corral_ceph_config', 'ceph')).to eq('cluster' => cluster, 'peers' => peers)
+  end
+
+  context 'beside the other roles' do
+    let(:pre_condition) do
+      [corral(base), "class { 'corral::ceph::mon': * => #{puppet(mon)} }",
+       "class { 'corral::ceph::osd': * => #{puppet(osd)} }"].join("\n")
     end
 
     it { is_expected.to compile.with_all_deps }
-
-    it 'writes its part for root only, and keeps it out of the log' do
-      expect(file[:mode]).to eq('0600')
-      expect(file.sensitive_parameters).to eq([:content])
-      expect(JSON.parse(file[:content]))
-        .to eq(rest.merge(part == 'mon' ? { 'port' => nil } : {}, 'keys' => keys))
-    end
-
-    context 'with keys that are not marked as sensitive' do
-      let(:params) { { 'keys' => keys } }
-
-      it { is_expected.to compile }
-    end
-
-    context 'without data' do
-      let(:params) { {} }
-
-      it { is_expected.to compile }
-      it { is_expected.not_to contain_file("/etc/corral/ceph-#{part}.json") }
-    end
+    it { is_expected.to have_corral_ceph_config_resource_count(1) }
+    it { is_expected.to have_corral_ceph_keyring_resource_count(3) }
   end
 end
