@@ -27,21 +27,12 @@ _STATE_OF_SECTION = {
     ("ceph", "osd"): "corral.ceph.osd",
     ("hypervisor",): "corral.hypervisor",
 }
-#: The plural of each kind of a hypervisor, as the document's section has it.
-_HYPERVISOR = {
-    "secret": "secrets",
-    "bridge": "bridges",
-    "pool": "pools",
-    "volume": "volumes",
-    "domain": "domains",
-}
+#: The order of a run: what is made, in turn; domains go first, and what they need goes at last.
 _CEPH = ("ceph_config", "ceph_keyring", "ceph_mon", "ceph_key", "ceph_osd", "ceph_pool")
-#: What is made, and what is removed: domains first, and what they need when none needs it more.
 _ORDER = [
     ("domain", False),
-    *((kind, True) for kind in (*_CEPH, *_HYPERVISOR)),
-    *((kind, False) for kind in ("volume", "bridge", "pool", "secret")),
-    *((kind, False) for kind in reversed(_CEPH)),
+    *((kind, True) for kind in (*_CEPH, "secret", "bridge", "pool", "volume", "domain")),
+    *((kind, False) for kind in ("volume", "bridge", "pool", "secret", *reversed(_CEPH))),
 ]
 #: Salt numbers states that have no order of their own from 10000 on.
 FIRST = 20100
@@ -243,11 +234,11 @@ def _fail(message: str) -> None:
 
 
 def _section(corral: dict, *path: str) -> dict:
-    """Return a section of the document; {} for one that is not there or is null."""
-    found: object = corral
-    for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
+    return __utils__["corral_specs.section"](corral, *path)
+
+
+def _specs(corral: dict) -> dict:
+    return __utils__["corral_specs.specs"](corral)
 
 
 def _spec(kind: str, name: str) -> dict:
@@ -255,55 +246,3 @@ def _spec(kind: str, name: str) -> dict:
     if spec is None:
         _fail(f"the document has no {kind} {name!r}")
     return spec
-
-
-def _specs(corral: dict) -> dict:
-    """Return what is wanted of each thing, by kind and name, as the engine takes it."""
-    specs = {kind: _section(corral, "hypervisor", key) for kind, key in _HYPERVISOR.items()}
-    return {**_ceph(corral), **specs, "document": _applied(corral, specs)}
-
-
-def _ceph(corral: dict) -> dict:
-    mon, osd = _section(corral, "ceph", "mon"), _section(corral, "ceph", "osd")
-    client = _section(corral, "ceph", "client")
-    found: dict = {kind: {} for kind in _CEPH}
-    for section in (*_section(client, "clusters").values(), mon, osd):
-        # A client's cluster has its data beside its peers; sections of MONs and OSDs have it apart.
-        cluster = section.get("cluster") or {k: v for k, v in section.items() if k != "peers"}
-        if "fsid" in cluster:
-            spec = {"ensure": "present", "cluster": cluster, "peers": section.get("peers") or {}}
-            found["ceph_config"][cluster["name"]] = spec
-    for cluster, keys in _section(client, "keys").items():
-        for entity, key in keys.items():
-            found["ceph_keyring"][f"{cluster}/{entity}"] = key
-    cluster = _section(mon, "cluster").get("name", "ceph")
-    keys = _section(mon, "keys")
-    if keys.get("client.admin", {}).get("ensure") == "present":
-        found["ceph_keyring"][f"{cluster}/client.admin"] = keys["client.admin"]
-    found["ceph_key"] = {f"{cluster}/{entity}": key for entity, key in keys.items()}
-    pools = _section(mon, "pools")
-    found["ceph_pool"] = {f"{cluster}/{name}": pool for name, pool in pools.items()}
-    about = {key: mon[key] for key in ("cluster", "peers", "keys") if key in mon}
-    for name, peer in _section(mon, "peers").items():
-        # The others are peers only. One that is absent stands in the document of its own node.
-        if peer.get("ensure") == "absent" or peer.get("host") == corral["node"]:
-            found["ceph_mon"][name] = {**about, **peer}
-    cluster = _section(osd, "cluster").get("name", "ceph")
-    for entity, key in _section(osd, "keys").items():
-        found["ceph_keyring"][f"{cluster}/{entity}"] = key
-    about = {key: osd[key] for key in ("cluster", "peers", "keys") if key in osd}
-    found["ceph_osd"] = {uuid: {**about, **one} for uuid, one in _section(osd, "osds").items()}
-    return found
-
-
-def _applied(corral: dict, specs: dict) -> dict:
-    """Return the last thing of a run: it notes what was applied, when all that is gone is gone."""
-    absent = [
-        {"kind": kind, "name": name, "spec": spec}
-        for kind, of_kind in specs.items()
-        for name, spec in of_kind.items()
-        if spec.get("ensure") == "absent"
-    ]
-    about = {key: corral.get(key) for key in ("node", "roles", "site")}
-    version = corral["document"]
-    return {version: {"ensure": "present", "version": version, **about, "absent": absent}}
