@@ -12,6 +12,7 @@ from typing import IO
 
 from corral_host.engine import Engine
 from corral_host.errors import HostError
+from corral_host.kinds.document import finish
 from corral_host.session import Session
 
 
@@ -45,5 +46,6 @@ def serve(requests: IO[str] | None = None, answers: IO[str] | None = None) -> No
             answer = {"id": number, "error": {"code": "failed", "message": message}}
         answers.write(json.dumps(answer, ensure_ascii=True) + "\n")
         answers.flush()
-    if session is not None:
+    if engine is not None and session is not None:
+        finish(engine.kind("document"))
         session.close()
