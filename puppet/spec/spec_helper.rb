@@ -20,8 +20,8 @@ begin
     config.after(:suite) { FileUtils.rm_rf(MODULES) }
   end
 rescue LoadError
-  warn 'rspec-puppet is not here: only the client is tested'
-  RSpec.configure { |config| config.exclude_pattern = 'spec/{classes,functions}/**/*' }
+  warn 'rspec-puppet is not here: only the clients are tested'
+  RSpec.configure { |config| config.exclude_pattern = 'spec/{classes,host}/**/*' }
 end
 
 RSpec.configure do |config|

@@ -5,7 +5,7 @@
 # @param cluster
 #   The cluster that the monitor belongs to: its name, fsid and networks.
 # @param port
-#   The port that the monitor listens on.
+#   The port that the monitor listens on. It is in `peers` too, which is what counts.
 # @param peers
 #   The cluster's monitors by name. The one with this node's name as its host is made here.
 # @param pools
@@ -38,35 +38,29 @@ class corral::ceph::mon (
     if $present.empty {
       fail("corral::ceph::mon: none of the monitors of ${cluster['name']} is on ${corral::node}: ${peers.unwrap.keys}")
     }
-    $secrets = $keys.unwrap
     corral::ceph::cluster { "monitors of ${cluster['name']}":
       cluster => $cluster,
       peers   => $peers,
     }
     corral::ceph::keyrings { "monitors of ${cluster['name']}":
       cluster => $cluster['name'],
-      keys    => Sensitive($secrets.filter |$entity, $_| { $entity == 'client.admin' }),
+      keys    => Sensitive($keys.unwrap.filter |$entity, $_| { $entity == 'client.admin' }),
     }
     $present.each |$name, $attributes| {
       corral_ceph_mon { $name:
         ensure  => present,
         spec    => Sensitive({
-            'cluster'      => $cluster,
-            'peers'        => $peers,
-            'port'         => $port,
-            'secret'       => $secrets.dig('mon.', 'secret'),
-            'admin_secret' => $secrets.dig('client.admin', 'secret'),
+            'cluster' => $cluster,
+            'peers'   => $peers,
+            'keys'    => $keys.unwrap.filter |$entity, $_| { $entity in ['mon.', 'client.admin'] },
         }),
         require => Corral::Install['ceph_mon'],
       }
     }
     ['present', 'absent'].each |$ensure| {
       corral::entries($keys, $ensure).each |$entity, $attributes| {
-        # It is the monitors' own, and comes with them.
-        unless $entity == 'mon.' {
-          corral_ceph_key { "${cluster['name']}/${entity}":
-            * => $attributes,
-          }
+        corral_ceph_key { "${cluster['name']}/${entity}":
+          * => $attributes,
         }
       }
     }

@@ -205,7 +205,6 @@ describe 'corral::ceph::mon' do
 
   it { is_expected.to compile.with_all_deps }
   it { is_expected.to contain_corral_ceph_key('ceph/client.libvirt').with_ensure('present') }
-  it { is_expected.not_to contain_corral_ceph_key('ceph/mon.') }
   it { is_expected.to contain_corral_ceph_keyring('ceph/client.admin') }
   it { is_expected.not_to contain_corral_ceph_keyring('ceph/client.libvirt') }
   it { is_expected.to contain_corral_ceph_pool('ceph/vms') }
@@ -214,7 +213,7 @@ describe 'corral::ceph::mon' do
   it 'gives the monitor its keys, hidden' do
     expect(catalogue.resource('corral_ceph_mon', 'hv1').sensitive_parameters).to eq([:spec])
     expect(spec_of('corral_ceph_mon', 'hv1'))
-      .to include('secret' => 'S-mon.', 'admin_secret' => 'S-client.admin', 'port' => 6789)
+      .to eq('cluster' => cluster, 'peers' => peers, 'keys' => mon_keys.slice('mon.', 'client.admin'))
     expect(spec_of('corral_ceph_config', 'ceph')).to eq('cluster' => cluster, 'peers' => peers)
   end
 

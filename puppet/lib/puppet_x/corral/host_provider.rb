@@ -55,7 +55,7 @@ module PuppetX
 
       # Whether the comparison wants this value of a property.
       def wants?(name, value)
-        value == (differing.key?(name) ? wanted(name) : settled)
+        !@compared.nil? && value == (differing.key?(name) ? wanted(name) : settled)
       end
 
       # The value of a property before the run.
@@ -76,6 +76,8 @@ module PuppetX
       def before_changes
         raise Puppet::Error, @error['message'] if @error
         return if @compared.nil?
+        # It is another's: nothing of it is touched.
+        raise Puppet::Error, @refused[:ensure]['reason'] if @refused.key?(:ensure)
 
         tell(@pending) if resource.noop? || as_wanted?
         # Where there is no event that fails with the reason.
