@@ -1,0 +1,47 @@
+"""A network namespace of one test's own."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLONE_NEWNET = 0x40000000
+
+
+@contextmanager
+def namespace() -> Iterator[None]:
+    """Be in a new, empty network namespace, with ``lo`` only; afterwards in the old one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open("rb") as old:
+        if libc.unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "cannot make a network namespace")
+        try:
+            ip("link set lo up")
+            yield
+        finally:
+            if libc.setns(old.fileno(), CLONE_NEWNET) != 0:
+                os._exit(1)
+
+
+def ip(*lines: str) -> None:
+    """Run commands of ip."""
+    for line in lines:
+        done = subprocess.run(
+            ["ip", *line.split()], capture_output=True, text=True, check=False, timeout=20
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"ip {line}: {done.stderr}")
+
+
+def ip_json(line: str) -> list[dict]:
+    """Return what a command of ip shows."""
+    shown = subprocess.run(["ip", "-json", *line.split()], capture_output=True, check=True).stdout
+    return json.loads(shown or b"[]")
