@@ -20,7 +20,7 @@ import { internalEntities, resources } from './modules/index.ts';
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
 /** Raised when the same rows are written differently, so that an upgrade rebuilds every document. */
-export const DOCUMENTS = 1;
+export const DOCUMENTS = 2;
 
 /** An open Corral: its database, verbs and documents. */
 export interface Corral {

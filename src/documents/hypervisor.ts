@@ -13,7 +13,10 @@ import { absent, merged, type Entries } from './tombstones.ts';
 
 /** Sections by noun; each maps names to `{ensure: present | absent, ...}`. */
 export interface HypervisorSection {
-  /** By libvirt's name: state, uuid, autostart (always false), and `xml` or `unsupported`. */
+  /**
+   * By libvirt's name: state, uuid, autostart (always false), and `xml` or `unsupported`. `held` `{by: [nodes]}`:
+   * other nodes have not removed it yet; it is stopped until they have, whatever it is asked to be.
+   */
   readonly domains: Entries;
   /** By name: pool, size (bytes), type, path or image, where it is filled from, and `xml`. */
   readonly volumes: Entries;
@@ -64,9 +67,11 @@ export function hypervisorSection(aggregate: NodeAggregate): HypervisorSection |
 
 function domainEntry(vm: Vm, host: DomainHost): object {
   const made = domainXml(vm, host);
+  const held = vm.held_by.length > 0;
   const entry = {
     ensure: 'present',
-    state: vm.state,
+    state: held ? 'stopped' : vm.state,
+    ...(held ? { held: { by: vm.held_by } } : {}),
     uuid: vm.uuid.toLowerCase(),
     autostart: false,
     ...present({ cloud_init: vm.cloud_init, cloud_init_seed: seedPath(vm, host) }),

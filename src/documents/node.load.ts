@@ -35,7 +35,9 @@ const vmInterfaces = list(sql`select i.number, i.name, i.mac,
 
 const vms = list(sql`select v.id, v.uuid, v.name, (select c.name from customer c where c.id = v.customer_id) as customer,
   (select p.name from project p where p.id = v.project_id) as project, v.cores, v.cores_max, v.ram, v.ram_max, v.cputime_limit,
-  v.cpu_mode, v.cpu_model, v.machine, v.firmware, v.boot_order, v.rtc, v.state, v.method, v.metadata, v.cloud_init,
+  v.cpu_mode, v.cpu_model, v.machine, v.firmware, v.boot_order, v.rtc, v.state,
+  (select coalesce(json_agg(x.fqdn order by x.fqdn), '[]'::json) from tombstone t join node x on x.id = t.node_id
+    where t.kind = 'domain' and t.name = 'vm-' || v.id and t.node_id <> h.node_id) as held_by, v.method, v.metadata, v.cloud_init,
   ${list(sql`select ${volumeColumns} from volume o where o.vm_id = v.id order by o.number`)} as volumes, ${vmInterfaces} as interfaces
   from vm v where v.hypervisor_id = h.id order by v.id`);
 

@@ -77,6 +77,8 @@ export interface Vm {
   readonly boot_order: readonly ('disk' | 'network' | 'cdrom')[];
   readonly rtc: 'utc' | 'localtime';
   readonly state: 'running' | 'stopped' | 'paused';
+  /** Names of other nodes that have not removed it yet: it must not run here as long as there is one. */
+  readonly held_by: readonly string[];
   /** KVM, QEMU, LXC, Docker, systemd-nspawn, ... */
   readonly method: string;
   readonly volumes: readonly Volume[];

@@ -4,7 +4,7 @@ import { invalid } from '../db/check.ts';
 import type { Hooks, Tx, Values } from '../db/transaction.ts';
 import { Problem } from '../kernel/problem.ts';
 import { newCephKey } from '../kernel/secret.ts';
-import { bury } from './control/tombstones.ts';
+import { bury, forgetting } from './control/tombstones.ts';
 import { tokenHooks } from './control/token.verbs.ts';
 import { changeGateway, dropDerived, fillPool, reserveForNode } from './network/allocate.ts';
 import { typeOfPool, vmHooks } from './vms/vm.verbs.ts';
@@ -39,6 +39,7 @@ async function placeOfVolume(tx: Tx, input: Values): Promise<Values> {
 export const hooks: Readonly<Record<string, Hooks>> = {
   vm: vmHooks,
   token: tokenHooks,
+  tombstone: { deleting: (tx, id) => forgetting(tx, [id]) },
   node: {
     created: async (tx, id) => {
       await sql`insert into document (node_id) values (${id})`.execute(tx.db);
@@ -122,8 +123,10 @@ export const hooks: Readonly<Record<string, Hooks>> = {
     },
     change: async (tx, id, patch) => {
       if (patch['number'] != null && patch['vm'] === null) throw noNumber();
-      if (patch['vm'] === undefined) return patch;
+      if (patch['vm'] === undefined && patch['storage_pool'] === undefined && patch['hypervisor'] === undefined) return patch;
+      /* It neither moves away while its volume goes elsewhere, nor loses two volumes at a time. */
       await sql`select from vm where id = (select vm_id from volume where id = ${id}) for update`.execute(tx.db);
+      if (patch['vm'] === undefined) return patch;
       const { rows } =
         await sql`select from volume o where o.id = ${id} and o.vm_id is distinct from ${patch['vm']} and (select count(*) from volume x where x.vm_id = o.vm_id) = 1`.execute(
           tx.db,
@@ -138,6 +141,7 @@ export const hooks: Readonly<Record<string, Hooks>> = {
   },
   pool_attachment: {
     deleting: async (tx, id) => {
+      await sql`select from pool_attachment where id = ${id} for update`.execute(tx.db);
       const { rows } = await sql<{ n: number }>`select count(*)::int as n from pool_attachment a join volume o on o.storage_pool_id = a.storage_pool_id
         left join vm v on v.id = o.vm_id where a.id = ${id} and a.hypervisor_id in (o.hypervisor_id, v.hypervisor_id)`.execute(tx.db);
       if (rows[0]!.n > 0) throw new Problem('in-use', `${rows[0]!.n} volumes of that host lie in the pool; move or delete them first`);

@@ -35,7 +35,9 @@ test('changes of all kinds at once, through three processes on one database, lea
       ram: GIB,
       ram_max: 4 * GIB,
       placement: (['least_loaded', 'round_robin', 'sticky'] as const)[i % 3],
-      volumes: [{ size: GIB }, ...(i % 2 ? [{ storage_pool: 'rbd', size: GIB }] : [])],
+      /* Some can be moved: stopped, and on shared storage alone. */
+      ...(i % 4 === 3 ? { state: 'stopped' } : {}),
+      volumes: [...(i % 4 === 3 ? [] : [{ size: GIB }]), ...(i % 2 ? [{ storage_pool: 'rbd', size: GIB }] : [])],
       interfaces: [{}, ...(i % 3 ? [] : [{ networks: [{ network: 'back' }] }])],
     });
     if (answer.status === 201) alive.push(Number(answer.body['id']));
@@ -47,6 +49,7 @@ test('changes of all kinds at once, through three processes on one database, lea
     create,
     (i) => call(instances[i % 3]!, 'DELETE', `/api/v1/vms/${alive.length > 3 ? alive.splice(random(alive.length), 1)[0]! : 0}`),
     (i) => call(instances[i % 3]!, 'PATCH', `/api/v1/vms/${some()}`, { cores: 1 + random(4), state: random(2) ? 'stopped' : 'running' }),
+    (i) => call(instances[i % 3]!, 'PATCH', `/api/v1/vms/${some()}`, { hypervisor: `hv${1 + random(HOSTS)}.example.com` }),
     (i) => call(instances[i % 3]!, 'PATCH', `/api/v1/networks/${random(2) ? 'lan' : 'back'}`, { mtu: 1400 + random(100) }),
     (i) => call(instances[i % 3]!, 'PATCH', '/api/v1/sites/1', { name: `site-${random(5)}` }),
     (i) => call(instances[i % 3]!, 'PATCH', '/api/v1/ceph-mon-nodes/mon2.example.com', { port: 3300 + random(100) }),

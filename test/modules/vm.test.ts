@@ -119,11 +119,9 @@ describe('a virtual machine is refused', () => {
 describe('a change of a virtual machine', () => {
   test('does not touch what is fixed', async () => {
     const { body } = await vm();
-    const other = body['hypervisor'] === 'hv1.example.com' ? 'hv2.example.com' : 'hv1.example.com';
     for (const [field, value] of [
       ['uuid', '6f1c24a5-2b0f-4b0c-8a38-2f9df0c8f5a1'],
       ['method', 'QEMU'],
-      ['hypervisor', other],
     ] as const)
       await refuses(api('PATCH', `vms/${String(body['id'])}`, { [field]: value }), 422, 'invalid', `/${field}`);
     for (const field of ['observed_state', 'id', 'version', 'created_at', 'volumes', 'placement'])

@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import { z } from 'zod';
 import { f, ref, type Resource } from '../../kernel/resource.ts';
 import { Tombstone, tombstoneKinds } from './document.ts';
@@ -7,7 +6,8 @@ export const tombstone: Resource = {
   noun: 'tombstone',
   plural: 'tombstones',
   title: 'Tombstone',
-  summary: 'A thing that a host is still told to remove. It goes when the host reports it gone; delete it only for a host that never comes back.',
+  summary:
+    'A thing that a host is still told to remove. It goes when the host reports it gone; delete it only for a host that never comes back, or is fenced: a virtual machine that was moved away from it starts then.',
   area: 'Control',
   entity: Tombstone,
   key: ['node', 'kind', 'name'],
@@ -19,5 +19,4 @@ export const tombstone: Resource = {
   },
   without: ['create', 'update'],
   columns: ['node', 'kind', 'name', 'created_at'],
-  affects: (ids) => sql`select x.node_id from tombstone x where x.id = any(${ids}::bigint[])`,
 };

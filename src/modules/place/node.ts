@@ -5,6 +5,7 @@ import { base, oneOf } from '../../db/base.ts';
 import { f, ref, type Resource } from '../../kernel/resource.ts';
 import { names, NodeState, nodeStates } from '../lists/lists.ts';
 import { nodeStatusFields } from '../reports/status.ts';
+import { holders } from '../control/tombstones.ts';
 import { withPeers } from './affects.ts';
 import { roleCheck } from './role-check.ts';
 import { Site } from './site.ts';
@@ -71,7 +72,8 @@ export const node: Resource = {
   observed: { name: (t) => sql`${sql.id(t)}.fqdn`, nodes: (t) => sql`select ${sql.id(t)}.id`, desired: () => sql`'converged'` },
   columns: ['fqdn', 'site', 'state', 'status', 'roles', 'environment', 'manager', 'location'],
   shared: true,
-  affects: (ids) => withPeers(sql`select unnest(${ids}::bigint[])`),
+  /* Documents of hosts that wait for this one name it. */
+  affects: (ids) => sql`${withPeers(sql`select unnest(${ids}::bigint[])`)} union ${holders(sql`t.node_id = any(${ids}::bigint[])`)}`,
   constraints: {
     node_has_role: {
       pointer: '/roles',

@@ -118,7 +118,9 @@ export const vm: Resource = {
       .describe('Memory in bytes that it can be given without a restart; ram when left out.')
       .meta({ unit: 'bytes' }),
     state: z.enum(names(vmStates)).describe('What it is asked to be.'),
-    hypervisor: ref('hypervisor').describe('The host, by the name of its node; picked when left out.'),
+    hypervisor: ref('hypervisor').describe(
+      'The host, by the name of its node; picked when left out. Changing it moves a stopped one whose volumes are shared.',
+    ),
     cputime_limit: z.int().min(1).max(100).nullable().describe('Per cent of a host core that each vCPU may use, 1 to 100; null: no limit.'),
     cpu_mode: z.enum(cpuModes).describe("libvirt's CPU mode; custom names a cpu_model."),
     cpu_model: z
@@ -141,7 +143,7 @@ export const vm: Resource = {
   },
   optional: ['name', 'hypervisor', 'cores_max', 'ram_max'],
   extras: vmExtras,
-  immutable: ['uuid', 'method', 'hypervisor'],
+  immutable: ['uuid', 'method'],
   columns: ['id', 'name', 'customer', 'cores', 'ram', 'state', 'observed_state', 'hypervisor', 'method'],
   affects: (ids) => sql`select h.node_id from vm v join hypervisor h on h.id = v.hypervisor_id where v.id = any(${ids}::bigint[])`,
   observed: {
@@ -149,6 +151,9 @@ export const vm: Resource = {
     name: (t) => sql`'vm-' || ${sql.id(t)}.id`,
     nodes: (t) => sql`select h.node_id from hypervisor h where h.id = ${sql.id(t)}.hypervisor_id`,
     desired: (t) => sql`${sql.id(t)}.state`,
+    held: (t) =>
+      sql`(select n.fqdn from tombstone x join node n on n.id = x.node_id where x.kind = 'domain' and x.name = 'vm-' || ${sql.id(t)}.id
+        and x.node_id <> (select h.node_id from hypervisor h where h.id = ${sql.id(t)}.hypervisor_id) order by n.fqdn limit 1)`,
   },
   constraints: {
     vm_cores: { pointer: '/cores_max', message: 'must be at least cores and at most 1024' },

@@ -6,6 +6,7 @@ import { idOfKey } from '../../db/query.ts';
 import type { Fault } from '../../kernel/problem.ts';
 import { dropDerived, giveAddress, giveThisAddress, subnetsOf } from '../network/allocate.ts';
 import { bury } from '../control/tombstones.ts';
+import { moved } from './move.ts';
 import { pickHypervisor, takeHypervisor, type Demand } from './placement.ts';
 import type { NewInterface, NewVolume, Policy } from './vm-extras.ts';
 
@@ -215,7 +216,7 @@ async function deleting(tx: Tx, id: number): Promise<void> {
 
 async function change(tx: Tx, id: number, patch: Values): Promise<Values> {
   const grown = await headroom(tx, id, patch);
-  return { ...(await whose(tx, id, patch)), ...grown };
+  return { ...(await whose(tx, id, patch)), ...grown, ...(await moved(tx, id, patch)) };
 }
 
 /** A virtual machine that grows beyond its headroom gets as much headroom, where the patch does not say. */
