@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import libvirt as private
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from support import libvirt as private  # noqa: E402
-
-from corral_host.engine import Engine  # noqa: E402
-from corral_host.session import Session, Settings  # noqa: E402
+from corral_host.engine import Engine
+from corral_host.session import Session, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """A real libvirtd by itself, in namespaces of its own, for the process that runs the tests.
 
 ``enter()`` moves this process into a mount and a network namespace of its own, where the folders of
-libvirt, Corral and Ceph are empty; what the tests start sees the same. Nothing of it is left when the
-process ends, however that happens. Needs root.
+libvirt, Corral and Ceph are empty; what the tests start sees the same. Nothing of it is left when
+the process ends, however that happens. Needs root. QEMU runs as libvirt-qemu, which cannot read
+pytest's ``tmp_path``: disks go below /var/lib/corral.
 """
 
 from __future__ import annotations
@@ -49,13 +50,9 @@ if [ -e /dev/kvm ]; then
   mount --bind /run/libvirt/no-kvm /dev/kvm
 fi
 ip link set lo up
-# QEMU runs as root, and its own mount namespace cannot take the hidden /dev/kvm along.
-cat >/run/libvirt/qemu.conf <<END
-namespaces = []
-user = "root"
-group = "root"
-security_driver = "none"
-END
+# QEMU's own mount namespace cannot take the hidden /dev/kvm along. QEMU is not to run as root: it
+# could open that file.
+echo 'namespaces = []' >/run/libvirt/qemu.conf
 mount --bind /run/libvirt/qemu.conf /etc/libvirt/qemu.conf
 """
 
