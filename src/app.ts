@@ -13,6 +13,7 @@ import { serveEvents } from './events/stream.ts';
 import { apiRoutes } from './http/api.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
 import { openApi } from './http/openapi.ts';
+import { reportRoutes } from './http/reports.ts';
 import { decodeBody, isRecord, readBody } from './kernel/codec.ts';
 import { etagOf, matches } from './kernel/etag.ts';
 import { media, negotiate } from './kernel/negotiate.ts';
@@ -122,7 +123,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     return answer(context, 'html', null, () => services.pages.docs(pageContext(services, context), description()));
   });
   app.get('/documents', (context) => {
-    allow(context.get('identity')!, 'read');
+    allow(context.get('identity')!, 'documents');
     negotiate(context.req.header('accept'), ['ndjson', 'json']);
     const lines = documents.lines();
     const encoder = new TextEncoder();
@@ -148,6 +149,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
   });
   app.route('/', apiRoutes(services));
+  app.route('/', reportRoutes(services));
   for (const path of ['/', '/openapi.json', '/docs', '/documents', '/healthz', '/readyz', '/style.css', '/api/v1']) {
     app.all(path, ({ req }) => {
       throw new Problem('method-not-allowed', `${req.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });

@@ -4,7 +4,7 @@ import { Problem } from '../kernel/problem.ts';
 
 /** Who asks. */
 export interface Identity {
-  readonly kind: 'admin' | 'reader' | 'node';
+  readonly kind: 'admin' | 'reader' | 'node' | 'server';
   /** The token's name. */
   readonly name: string;
   /** Of a node token: the node's name. */
@@ -40,9 +40,29 @@ export async function authenticate(pool: pg.Pool, token: string | undefined): Pr
 export const noToken = (): Problem => new Problem('no-token', 'Send Authorization: Bearer and a token, or log in at /login');
 export const badToken = (): Problem => new Problem('bad-token', 'This token is not known here; it may have been deleted, or belong to another Corral');
 
-/** Readers read, admins also write, node tokens neither. @throws Problem forbidden */
-export function allow(identity: Identity, verb: 'read' | 'write'): void {
-  if (identity.kind === 'admin' || (identity.kind === 'reader' && verb === 'read')) return;
-  const may = identity.kind === 'node' ? `only read the documents of ${identity.node}` : 'only read';
-  throw new Problem('forbidden', `The token '${identity.name}' may ${may}`);
+/** Things that a token may do: read the API, write it, report for a node, or read the documents of all nodes. */
+export type Verb = 'read' | 'write' | 'report' | 'documents';
+
+const may: Readonly<Record<Identity['kind'], readonly Verb[]>> = {
+  admin: ['read', 'write', 'report', 'documents'],
+  reader: ['read', 'documents'],
+  server: ['report', 'documents'],
+  node: ['report'],
+};
+
+/**
+ * Readers read, admins also write; servers read documents and report, and node tokens report for their node.
+ * @param node of a report: whom it is about
+ * @throws Problem forbidden
+ */
+export function allow(identity: Identity, verb: Verb, node?: string): void {
+  const own = identity.kind !== 'node' || node === undefined || node === identity.node;
+  if (may[identity.kind].includes(verb) && own) return;
+  const said = {
+    admin: '',
+    reader: 'only read',
+    server: 'only read documents and report for nodes',
+    node: `only read the documents of ${identity.node} and report for it`,
+  }[identity.kind];
+  throw new Problem('forbidden', `The token '${identity.name}' may ${said}`);
 }

@@ -72,6 +72,8 @@ export interface Observed {
   readonly nodes: (alias: string) => RawBuilder<unknown>;
   /** What it is asked to be, as hosts name it; `present` when left out. */
   readonly desired?: (alias: string) => RawBuilder<unknown>;
+  /** The host that must let go of it first; null: none. */
+  readonly held?: (alias: string) => RawBuilder<unknown>;
 }
 
 /** A field that names another thing: its id (a number) or its natural key (a string). */

@@ -43,11 +43,11 @@ function coloured(text: string): Child[] {
 /** A node's document as its hosts' tools read it. */
 export function documentPage(context: PageContext, { envelope, node, version, builtAt, text }: DocumentView): string {
   const nodes = context.catalog.byNoun('node');
-  const reader = context.identity !== undefined && context.identity.kind !== 'node';
+  const reader = context.identity?.kind === 'admin' || context.identity?.kind === 'reader';
   const name = envelopes[envelope as keyof typeof envelopes] ?? envelope;
   const lines = text.trimEnd().split('\n').length;
   return render(
-    <Layout context={context} title={`${name} of ${node}`} model={nodes} bare={context.identity?.kind === 'node'}>
+    <Layout context={context} title={`${name} of ${node}`} model={nodes} bare={!reader}>
       <Crumbs
         steps={[
           [listHref(nodes), pluralOf(nodes)],

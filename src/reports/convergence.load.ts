@@ -24,7 +24,7 @@ export async function convergencesOf(store: Pick<Store, 'secrets'>, db: Db, mode
   if (ids.length === 0) return new Map();
   const json = await sql<{ row: LoadedRow }>`select row_to_json(x) as row from (
     select t.id, n.id as node_id, n.fqdn, n.state as node_state, ${observed.kind ?? null}::text as kind, ${observed.name('t')} as name,
-      ${observed.desired?.('t') ?? sql`'present'`} as desired, t.updated_at as changed_at, d.number || '-' || d.hash as current, d.built_at,
+      ${observed.desired?.('t') ?? sql`'present'`} as desired, ${observed.held?.('t') ?? sql`null::text`} as held, t.updated_at as changed_at, d.number || '-' || d.hash as current, d.built_at,
       ${statusSql('s')} as status, s.outcome, s.message, s.served, s.served_at, s.applied, s.applied_at, s.reported_at, s.heartbeat_at, s.running_since,
       o.state, o.pending, o.result, o.error, o.result_at, o.observed_at, o.entry
     from ${sql.id(model.table)} as t

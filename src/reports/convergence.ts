@@ -7,7 +7,7 @@ export const convergenceStates = {
   drifted: 'It was applied, and its host sees it otherwise now',
   stale: 'It was applied, and its host has not reported for long',
   pending_restart: 'It was applied as far as goes without a restart',
-  held: 'Its host is switched off on purpose, or deactivated',
+  held: 'Its host is switched off on purpose or deactivated, or another host must let go of it first',
   unknown: 'No host has it in its document',
   converged: 'It was applied, and nothing says otherwise',
 } as const;
@@ -31,6 +31,8 @@ export interface Known {
   readonly kind: string | undefined;
   readonly name: string;
   readonly desired: string;
+  /** The host that must let go of it first. */
+  readonly held: string | null;
   readonly changed_at: string;
   readonly current: string;
   readonly built_at: string;
@@ -99,6 +101,7 @@ function judge(one: Known): [ConvergenceState, string | null] {
   const { fqdn } = one;
   if (fqdn === null) return ['unknown', 'No host has it in its document'];
   if (one.node_state === 'deactivated') return ['held', `${fqdn} is deactivated, and its documents are not served`];
+  if (one.held !== null && one.desired !== 'stopped') return ['held', `It waits until ${one.held} has removed it`];
   const thing = one.kind === undefined ? fqdn : `${typeName(one.kind)}[${one.name}]`;
   if (applies(one)) {
     if (one.kind === undefined && one.outcome === 'failed' && one.served === one.current)

@@ -27,8 +27,11 @@ export function tokenCommand(program: Command): void {
       .summary('make a token and print it')
       .description('Makes a token and prints it on stdout, this once; Corral keeps only its hash.')
       .addOption(
-        new Option('--kind <kind>', 'admin may do all, reader may read all, node reads the documents of its node')
-          .choices(['admin', 'reader', 'node'])
+        new Option(
+          '--kind <kind>',
+          'admin may do all, reader may read all, node reads the documents of its node and reports for it, server (a puppetserver or salt-master) does so for all nodes',
+        )
+          .choices(['admin', 'reader', 'node', 'server'])
           .makeOptionMandatory(),
       )
       .option('--node <fqdn>', 'of a node token: the node')
@@ -36,7 +39,7 @@ export function tokenCommand(program: Command): void {
   )
     .addHelpText(
       'after',
-      '\nExamples:\n  corral token create grafana --kind reader\n  corral token create hv1 --kind node --node hv1.example.com > token\n  corral token create rescue --kind admin --local',
+      '\nExamples:\n  corral token create grafana --kind reader\n  corral token create hv1 --kind node --node hv1.example.com > token\n  corral token create puppetserver --kind server > token\n  corral token create rescue --kind admin --local',
     )
     .action(create);
   add(token.command('list').summary('list the tokens').description('Lists the tokens; what they are is not kept.').addOption(outputOption()))

@@ -40,6 +40,7 @@ export const cephMonNode: Resource = {
     kind: 'ceph_mon',
     name: (t) => sql`(select split_part(n.fqdn, '.', 1) from node n where n.id = ${sql.id(t)}.node_id)`,
     nodes: (t) => sql`select ${sql.id(t)}.node_id`,
+    desired: () => sql`'running'`,
   },
   affects: (ids) => nodesOfClusters(sql`select x.ceph_cluster_id from ceph_mon_node x where x.id = any(${ids}::bigint[])`),
 };

@@ -56,6 +56,7 @@ export const cephOsd: Resource = {
     kind: 'ceph_osd',
     name: (t) => sql`${sql.id(t)}.uuid::text`,
     nodes: (t) => sql`select n.node_id from ceph_osd_node n where n.id = ${sql.id(t)}.ceph_osd_node_id`,
+    desired: () => sql`'running'`,
   },
   affects: (ids) => sql`select n.node_id from ceph_osd o join ceph_osd_node n on n.id = o.ceph_osd_node_id where o.id = any(${ids}::bigint[])`,
   constraints: { ceph_osd_devices: { pointer: '/db_device', message: 'must differ from the data device' } },

@@ -34,7 +34,11 @@ export const token: Resource = {
   key: ['name'],
   fields: {
     name: f.name('What it is called'),
-    kind: z.enum(tokenKinds).describe("admin may do all; reader may read all; node reads the documents of its node and reports for it; server, for a puppetserver or salt-master, does so for every node."),
+    kind: z
+      .enum(tokenKinds)
+      .describe(
+        'admin may do all; reader may read all; node reads the documents of its node and reports for it; server, for a puppetserver or salt-master, does so for every node.',
+      ),
     node: ref('node').nullable().describe('Of a node token: the node.'),
   },
   immutable: ['kind', 'node'],
