@@ -8,7 +8,8 @@
  *   await server.close();
  *
  * In the mode `good` it keeps the contract of the API's document routes: /documents/:n, /enc/:n,
- * /hiera/:n, /pillar/:n, /tops/:n, strong ETags, 304, Bearer tokens, problem details.
+ * /hiera/:n, /pillar/:n, /tops/:n, strong ETags, 304, Bearer tokens, problem details. It takes what is
+ * posted to /reports/puppet and /reports/salt.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -18,6 +19,7 @@ import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 
 /** What each mode does with a request that would otherwise have been answered well. */
 export const FAULTS = {
@@ -72,6 +74,8 @@ export interface FaultServer {
   clientKeyFile: string | undefined;
   /** Change it to change what is served; the next request sees it. */
   documents: Record<string, FaultDocument>;
+  /** What was posted in the mode `good`, in its order, since the last reset(): JSON as text. */
+  reports: { path: string; body: string }[];
   /** Every request that arrived since the last reset(), the refused ones excepted. */
   requests: FaultRequest[];
   mode: FaultMode;
@@ -113,7 +117,7 @@ const PROBLEMS: Record<string, [code: string, title: string]> = {
 export async function startFaultServer(options: FaultOptions): Promise<FaultServer> {
   const host = options.host ?? '127.0.0.1';
   const token = options.token ?? 'fault-server-token';
-  const certificates = options.tls ? makeCertificates() : undefined;
+  const certificates = options.tls ? makeCertificates(host) : undefined;
   const sockets = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
 
@@ -129,10 +133,23 @@ export async function startFaultServer(options: FaultOptions): Promise<FaultServ
     if (self.mode === 'hang') return;
     // An answer of 304 has no body to spoil.
     if (self.mode !== 'good') delete request.headers['if-none-match'];
-    const reply = isProblem(self.mode) ? problem(self.mode) : goodReply(request, spoil(self.documents, self.mode), token);
-    if (reply.status === 200) spoilBody(reply, self.mode);
-    record.status = reply.status;
-    send(request, response, reply, self.mode, timers);
+    const answerWith = (reply: Reply): void => {
+      if (reply.status === 200) spoilBody(reply, self.mode);
+      record.status = reply.status;
+      send(request, response, reply, self.mode, timers);
+    };
+    if (isProblem(self.mode)) answerWith(problem(self.mode));
+    else if (request.method === 'POST') {
+      const { mode } = self;
+      const take = async (): Promise<void> => {
+        const body = await text(request);
+        const reply = postReply(request, token);
+        if (reply.status === 200 && mode === 'good') self.reports.push({ path: record.path, body });
+        answerWith(reply);
+      };
+      // A client that goes away in the middle has posted nothing.
+      take().catch(() => undefined);
+    } else answerWith(goodReply(request, spoil(self.documents, self.mode), token));
   };
 
   const server =
@@ -184,6 +201,7 @@ export async function startFaultServer(options: FaultOptions): Promise<FaultServ
     clientCertFile: certificates?.clientCertFile,
     clientKeyFile: certificates?.clientKeyFile,
     documents: options.documents,
+    reports: [],
     requests: [],
     mode: 'good',
     async setMode(mode) {
@@ -204,6 +222,7 @@ export async function startFaultServer(options: FaultOptions): Promise<FaultServ
     async reset() {
       await self.setMode('good');
       self.requests.length = 0;
+      self.reports.length = 0;
     },
     async close() {
       hangUp();
@@ -272,6 +291,11 @@ function goodReply(request: IncomingMessage, documents: Record<string, FaultDocu
   const reply = json(data, { 'Corral-Document': document.version, 'Corral-Node': document.node });
   if (request.headers['if-none-match'] === reply.headers['ETag']) return { ...reply, status: 304, body: '' };
   return reply;
+}
+
+function postReply(request: IncomingMessage, token: string): Reply {
+  if (!sameText(request.headers.authorization ?? '', `Bearer ${token}`)) return problem('401');
+  return /^\/reports\/(puppet|salt)$/.test(request.url ?? '') ? json({}, {}) : problem('404');
 }
 
 function part(document: FaultDocument, kind: string): Mapping | undefined {
@@ -345,7 +369,7 @@ function sameText(a: string, b: string): boolean {
 }
 
 /** Two authorities, only one of which a consumer is told; Node itself cannot make certificates. */
-function makeCertificates() {
+function makeCertificates(host: string) {
   const folder = mkdtempSync(join(tmpdir(), 'corral-faults-'));
   const file = (name: string): string => join(folder, name);
   const make = (name: string, subject: string, ...more: string[]): void => {
@@ -358,7 +382,7 @@ function makeCertificates() {
     const leaf = ['-addext', 'basicConstraints=critical,CA:FALSE', '-addext', extension];
     return ['-CA', file(`${ca}.pem`), '-CAkey', file(`${ca}.key`), ...leaf];
   };
-  const names = 'subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost';
+  const names = `subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,IP:${host}`;
   make('ca', 'Corral test authority');
   make('unknown-ca', 'Unknown test authority');
   make('known', 'localhost', ...signedBy('ca', names));

@@ -2,22 +2,25 @@
  * What can go wrong between Salt and Corral, and what a run does then.
  *
  * A cell of the table is a `state.apply` by a real salt-master on a real minion, with tops and pillar
- * served by two servers, of which one has the fault. After it the minion has exactly the files of its
- * document, or none at all and a failed run that says why. There is no third outcome, and no cell
- * names one.
+ * served by two servers, of which one has the fault, and on a host of its own with a real libvirtd,
+ * where somebody took something of each kind away. After the run the host is exactly what its document
+ * says, or exactly what it was before, with a failed run that says why. There is no third outcome, and
+ * no cell names one.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FaultMode, type FaultServer, startFaultServer } from './faults.ts';
-import { filesFor, filesOf, nodeDocument, type SaltRig, startSalt, whyNoSalt } from './salt-rig.ts';
+import { type Host, removeWire, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
+import { damage, nodeDocument, stateOf } from './salt-documents.ts';
+import { type SaltRig, startSalt, whyNoSalt } from './salt-rig.ts';
 
-const reason = whyNoSalt();
+const reason = whyNoSalt() ?? whyNoHost();
 if (reason !== undefined) console.warn(`SKIPPED: the failure matrix of Salt: ${reason}`);
 
-// full: the run is good, and all the files are there.
-// fails: Salt refuses the run with this message, and nothing is written.
+// full: the run is good, and the host is what the document says.
+// fails: Salt refuses the run with this message, and nothing on the host changes.
 type Outcome = 'full' | 'fails';
 type Copy = 'none' | 'young' | 'old';
 type Part = 'pillar' | 'tops';
@@ -70,14 +73,18 @@ const COPY: Record<Copy, string> = {
   old: ', and the copy is 9[0-9]{4} s old, older than max_age 86400 s',
 };
 const COPIES: Copy[] = ['none', 'young', 'old'];
-const minionOf = (copy: Copy): string => `${copy}.example.net`;
+const minionOf = (copy: Copy): string => `salt-${copy}.example.net`;
 const TIMEOUT = 240_000;
 
 describe.skipIf(reason !== undefined)('a run of Salt has all of the right data, or fails', () => {
   const servers: Partial<Record<Part, FaultServer>> = {};
   const minions = COPIES.map(minionOf);
+  const hosts: Host[] = [];
   let rig: SaltRig;
   let folder: string;
+  // The same for all hosts: nothing in it names one.
+  let good: string;
+  let damaged: string;
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'corral-client-'));
@@ -96,19 +103,45 @@ describe.skipIf(reason !== undefined)('a run of Salt has all of the right data, 
       cache_dir: join(folder, 'cache'),
     });
     // top.sls has a state for everybody: a run with less would be a run of that alone.
-    rig = await startSalt({ minions, pillar: settings('pillar'), tops: settings('tops') });
+    for (const [index, copy] of COPIES.entries()) {
+      // oxlint-disable-next-line no-await-in-loop -- three of them, and two cores
+      hosts.push(await startHost({ name: `salt-${copy}`, index: 61 + index }));
+    }
+    rig = await startSalt({
+      minions: hosts.map(({ fqdn, prefix }) => ({ id: fqdn, prefix })),
+      pillar: settings('pillar'),
+      tops: settings('tops'),
+      address: WIRE_ADDRESS,
+    });
+    // top.sls has a state for everybody: a run with less would be a run of that alone.
     writeFileSync(join(rig.folder, 'own', 'top.sls'), "base:\n  '*':\n    - always\n");
-    const always = { always: { 'file.managed': [{ name: `${rig.folder}/target/{{ grains.id }}/less.txt` }, { makedirs: true }] } };
-    writeFileSync(join(rig.folder, 'own', 'always.sls'), JSON.stringify(always, null, 1));
-    expect((await rig.apply(minions)).map(({ ok }) => ok)).toEqual([true, true, true]);
+    writeFileSync(join(rig.folder, 'own', 'always.sls'), JSON.stringify({ always: { 'file.managed': [{ name: '/etc/corral/less.txt' }] } }));
+    const runs = await rig.apply(minions);
+    expect(runs.map(({ ok, refusal, states }) => ({ ok, refusal, failed: states.filter(({ result }) => result === false) }))).toEqual(
+      minions.map(() => ({ ok: true, refusal: '', failed: [] })),
+    );
+    [good = ''] = await same();
+    expect(good).toContain('<corral:name>second</corral:name>');
+    await Promise.all(hosts.map(damage));
+    [damaged = ''] = await same();
+    expect(damaged).not.toBe(good);
     cpSync(join(folder, 'cache'), join(folder, 'copies'), { recursive: true });
   }, TIMEOUT);
 
   afterAll(async () => {
     await rig?.stop();
+    for (const host of hosts) host.stop();
+    removeWire();
     await Promise.all(Object.values(servers).map((server) => server.close()));
     if (folder !== undefined) rmSync(folder, { recursive: true });
   }, 30_000);
+
+  /** What the hosts are, when that is the same for all of them. */
+  async function same(): Promise<string[]> {
+    const states = await Promise.all(hosts.map(stateOf));
+    expect(new Set(states).size).toBe(1);
+    return states;
+  }
 
   /** Put the copies into the state that the columns of the table say. */
   function resetCopies(part: Part): void {
@@ -127,7 +160,6 @@ describe.skipIf(reason !== undefined)('a run of Salt has all of the right data, 
       async () => {
         await Promise.all(Object.values(servers).map((server) => server.reset()));
         resetCopies(part);
-        rmSync(join(rig.folder, 'target'), { recursive: true, force: true });
         await servers[part]!.setMode(fault);
         const runs = await rig.apply(minions);
         // Once for each minion, whatever happens: a retry would make an outage worse.
@@ -135,12 +167,14 @@ describe.skipIf(reason !== undefined)('a run of Salt has all of the right data, 
         const outcomes: Record<Copy, Outcome> = { none, young, old };
         for (const [index, copy] of COPIES.entries()) {
           const { ok, refusal } = runs[index]!;
-          const files = filesOf(rig.target(minionOf(copy)));
-          const pillar = servers.pillar!.documents[minionOf(copy)]!.pillar!;
+          // oxlint-disable-next-line no-await-in-loop -- a few commands
+          const state = await stateOf(hosts[index]!);
           if (outcomes[copy] === 'full') {
-            expect({ copy, ok, refusal, files }).toEqual({ copy, ok: true, refusal: '', files: { ...filesFor(pillar), 'less.txt': '' } });
+            expect({ copy, ok, refusal, state }).toEqual({ copy, ok: true, refusal: '', state: good });
+            // oxlint-disable-next-line no-await-in-loop
+            await damage(hosts[index]!);
           } else {
-            expect({ copy, ok, files }).toEqual({ copy, ok: false, files: {} });
+            expect({ copy, ok, state }).toEqual({ copy, ok: false, state: damaged });
             expect(refusal).toMatch(new RegExp(message.replace('{copy}', COPY[copy])));
           }
         }

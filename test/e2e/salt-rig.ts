@@ -1,20 +1,29 @@
 /**
- * A real salt-master with real minions in a folder of their own, with ports of their own.
+ * A real salt-master with real minions, with folders and ports of their own.
  *
- *   const rig = await startSalt({ minions: ['hv1.example.net'], settings: { url, token_file } });
- *   const [run] = await rig.apply(['hv1.example.net']);
+ *   const host = await startHost({ name: 'hv1', index: 11 });
+ *   const rig = await startSalt({
+ *     minions: [{ id: host.fqdn, prefix: host.prefix }],
+ *     pillar: { url, token_file }, tops: { url, token_file }, reports: { url, token_file },
+ *     address: WIRE_ADDRESS,
+ *   });
+ *   const [run] = await rig.apply([host.fqdn]);          // salt ... state.apply, from the master
+ *   const same = await rig.callApply(host.fqdn);         // salt-call state.apply, on the host
  *   await rig.stop();
  *
  * Salt comes from the venv that install.sh makes. The extension and its state tree are installed with
- * pip from this repository, as a user would, but into the rig's folder.
+ * pip from this repository, as a user would, but into the rig's folder. The engine is run from its
+ * sources; packages and services are left alone.
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as setTimer } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FaultDocument, Mapping } from './faults.ts';
+import type { Mapping } from './faults.ts';
+import { HOST_SOURCE } from './host.ts';
 
 export const VENV = join(process.env['CORRAL_E2E_DIR'] ?? '/var/cache/corral-e2e', 'salt');
 const EXTENSION = resolve(import.meta.dirname, '../../salt');
@@ -37,13 +46,38 @@ export interface ClientSettings {
   max_age?: number;
 }
 
+/** A minion, and where it runs. */
+export interface Minion {
+  id: string;
+  /** What to put before its commands, so that they run on its host. Here when not set. */
+  prefix?: readonly string[];
+  /** More of its configuration. */
+  settings?: Mapping;
+}
+
 export interface RigOptions {
-  minions: string[];
-  /** Settings of each of the two; `config` is the path of a client.yaml. */
+  minions: (string | Minion)[];
+  /** Settings of each; `config` is the path of a client.yaml. Without `reports` nobody sends any. */
   pillar: ClientSettings | { config: string };
   tops: ClientSettings | { config: string };
+  reports?: ClientSettings | { config: string };
+  /** The master's own address, as its minions reach it; 127.0.0.1 when not set. */
+  address?: string;
   /** More of the master's configuration. */
   master?: Mapping;
+}
+
+/** What one state came to. */
+export interface StateResult {
+  id: string;
+  name: string;
+  /** Module and function: `corral.domain`. */
+  fun: string;
+  result: boolean | null;
+  comment: string;
+  changes: Record<string, { old?: unknown; new?: unknown }>;
+  /** What waits for the next start; Corral's states have it when something does. */
+  pending?: { property: string; current: string | null; wanted: string | null; reason: string | null }[];
 }
 
 export interface StateRun {
@@ -52,23 +86,31 @@ export interface StateRun {
   ok: boolean;
   /** What Salt said instead of running, one line after another; '' when it ran. */
   refusal: string;
-  states: { id: string; result: boolean | null; comment: string; changes: Record<string, unknown> }[];
+  /** In the order in which they ran. */
+  states: StateResult[];
 }
+
+export interface Said {
+  /** 128 and more when it was ended by a signal. */
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** How the minions start the engine, without its package. */
+export const ENGINE = ['env', `PYTHONPATH=${HOST_SOURCE}`, 'PYTHONDONTWRITEBYTECODE=1', '/usr/bin/python3', '-m', 'corral_host.cli'];
 
 export class SaltRig {
   readonly folder: string;
   readonly #options: RigOptions;
+  readonly #minions: Minion[];
   readonly #processes: ChildProcess[] = [];
 
   constructor(options: RigOptions) {
     // Salt's sockets have paths of at most 107 bytes, so the folder's name is short.
     this.folder = mkdtempSync(join(tmpdir(), 'salt-'));
     this.#options = options;
-  }
-
-  /** The folder that a minion's states write to, in place of /etc/corral. */
-  target(minion: string): string {
-    return join(this.folder, 'target', minion);
+    this.#minions = options.minions.map((minion) => (typeof minion === 'string' ? { id: minion } : minion));
   }
 
   get masterLog(): string {
@@ -83,29 +125,34 @@ export class SaltRig {
     this.#install();
     const publish = await freePort();
     const answers = await freePort();
+    const address = this.#options.address ?? '127.0.0.1';
     this.#configure('master', {
-      interface: '127.0.0.1',
+      interface: address,
       publish_port: publish,
       ret_port: answers,
       auto_accept: true,
       file_roots: { base: [this.stateTree, join(this.folder, 'own')] },
       ext_pillar: [{ corral: { ...this.#options.pillar } }],
       master_tops: { corral: { ...this.#options.tops } },
+      ...(this.#options.reports && { engines: [{ corral_reports: { ...this.#options.reports } }] }),
       log_level_logfile: 'info',
       ...this.#options.master,
     });
     mkdirSync(join(this.folder, 'own'));
     this.#spawn('salt-master', 'master');
-    for (const minion of this.#options.minions) {
-      this.#configure(minion, {
-        id: minion,
-        master: '127.0.0.1',
+    for (const { id, prefix, settings } of this.#minions) {
+      this.#configure(id, {
+        id,
+        master: address,
         master_port: answers,
         publish_port: publish,
-        corral_dir: this.target(minion),
+        corral_host_command: ENGINE,
+        corral_manage_packages: false,
+        corral_manage_services: false,
         log_level_logfile: 'warning',
+        ...settings,
       });
-      this.#spawn('salt-minion', minion);
+      this.#spawn('salt-minion', id, prefix);
     }
     await this.#waitForMinions();
   }
@@ -139,17 +186,40 @@ export class SaltRig {
     return minions.map((minion) => stateRun(minion, returned[minion]));
   }
 
-  /** `salt-call` on a minion, as the person at its keyboard would. */
-  async call(minion: string, ...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
-    return this.run('salt-call', ['-c', this.#config(minion), '--retcode-passthrough', '-l', 'error', ...args]);
+  /** `salt-call state.apply` on a minion's host, as the person at its keyboard would. */
+  async callApply(minion: string, args: string[] = [], options: { killAfter?: number } = {}): Promise<StateRun & { said: Said }> {
+    const said = await this.call(minion, ['--out=json', 'state.apply', ...args], options);
+    if (said.status >= 128) return { minion, ok: false, refusal: 'killed', states: [], said };
+    const returned = readJson(said.stdout, said.stderr)['local'];
+    return { ...stateRun(minion, returned), said };
   }
 
-  async run(program: string, args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+  /** `salt-call` on a minion's host. killAfter: so many milliseconds later it and all that it started get SIGKILL. */
+  async call(minion: string, args: string[], options: { killAfter?: number } = {}): Promise<Said> {
+    const [program = '', ...rest] = this.callCommand(minion, ...args);
+    return this.#run(program, rest, options.killAfter);
+  }
+
+  /** The words of such a command, from this machine: with the minion's prefix before them. */
+  callCommand(minion: string, ...args: string[]): string[] {
+    const { prefix = [] } = this.#minions.find(({ id }) => id === minion)!;
+    const call = [join(VENV, 'bin', 'salt-call'), '-c', this.#config(minion), '--retcode-passthrough', '-l', 'error'];
+    return [...prefix, ...call, ...args];
+  }
+
+  /** A program of Salt's on the master: `salt`, `salt-run`. */
+  async run(program: string, args: string[]): Promise<Said> {
+    return this.#run(join(VENV, 'bin', program), args);
+  }
+
+  async #run(program: string, args: string[], killAfter?: number): Promise<Said> {
     return new Promise((done) => {
       const options = { env: this.#environment(), maxBuffer: 64 * 1024 * 1024, cwd: this.folder };
-      const child = execFile(join(VENV, 'bin', program), args, options, (error, stdout, stderr) => {
-        done({ status: error ? (child.exitCode ?? 1) : 0, stdout, stderr });
+      const child = execFile(program, args, options, (error, stdout, stderr) => {
+        clearTimeout(timer);
+        done({ status: error ? (child.exitCode ?? 137) : 0, stdout, stderr });
       });
+      const timer = killAfter === undefined ? undefined : setTimer(() => killTree(child.pid!), killAfter);
     });
   }
 
@@ -190,13 +260,14 @@ export class SaltRig {
     if (failed) throw new Error(`pip cannot install ${EXTENSION}: ${tries.map((attempt) => attempt()).join('\n')}`);
   }
 
-  #spawn(program: string, name: string): void {
+  #spawn(program: string, name: string, prefix: readonly string[] = []): void {
     const options = { env: this.#environment(), cwd: this.folder, stdio: 'ignore', detached: true } as const;
-    this.#processes.push(spawn(join(VENV, 'bin', program), ['-c', this.#config(name)], options));
+    const [first = '', ...rest] = [...prefix, join(VENV, 'bin', program), '-c', this.#config(name)];
+    this.#processes.push(spawn(first, rest, options));
   }
 
   async #waitForMinions(): Promise<void> {
-    const wanted = this.#options.minions;
+    const wanted = this.#minions.map(({ id }) => id);
     const until = Date.now() + 120_000;
     let said = '';
     while (Date.now() < until) {
@@ -227,80 +298,6 @@ export async function startSalt(options: RigOptions): Promise<SaltRig> {
   return rig;
 }
 
-/** Every file below a folder, by its path in it; '' for a folder that is not there. */
-export function filesOf(folder: string): Record<string, string> {
-  const found: Record<string, string> = {};
-  if (!existsSync(folder)) return found;
-  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    if (!entry.isDirectory()) found[path.slice(folder.length + 1)] = readFileSync(path, 'utf8');
-  }
-  return found;
-}
-
-export function modesOf(folder: string): string[] {
-  const modes = Object.keys(filesOf(folder)).map((path) => (statSync(join(folder, path)).mode & 0o7777).toString(8));
-  return [...new Set(modes)];
-}
-
-/** The files that the state tree makes of a pillar. */
-export function filesFor(pillar: Mapping): Record<string, string> {
-  const corral = pillar['corral'] as Mapping;
-  const json = (value: unknown): string => `${JSON.stringify(sorted(value), null, 2)}\n`;
-  const { document, node, roles, site } = corral;
-  const files: Record<string, string> = { 'document.json': json({ document, node, roles, site: site ?? null }) };
-  const { domains = {} } = (corral['hypervisor'] ?? {}) as { domains?: Record<string, { ensure: string; xml: string }> };
-  for (const [name, domain] of Object.entries(domains)) {
-    if (domain.ensure === 'present') files[`domains/${name}.xml`] = domain.xml;
-  }
-  for (const [part, section] of Object.entries((corral['ceph'] ?? {}) as Mapping)) {
-    if (section !== null) files[`ceph-${part}.json`] = json(section);
-  }
-  return files;
-}
-
-/** Text that a template, a YAML parser or a line reader would spoil. */
-export const AWKWARD_XML = [
-  '<domain type="kvm">\r\n',
-  '  <title>{{ salt["cmd.run"]("id") }} {% raw %} %{lookup} ${HOME} \'single\' &quot;double&quot;</title>\n',
-  '  <description>caf\u00E9 \u2028 line separator \u0085 next line \u{1F410} #!py | {} []: - "</description>\n\n\n',
-  '</domain>  ',
-].join('');
-
-/** A node that is everything at once. */
-export function nodeDocument(node: string, version = '41-9f2c0a1b2c3d4e5f', xml = AWKWARD_XML): FaultDocument {
-  return {
-    node,
-    version,
-    manager: 'salt',
-    pillar: {
-      corral: {
-        document: version,
-        node,
-        site: 'fra1',
-        roles: ['hypervisor', 'ceph_osd'],
-        interfaces: {},
-        hypervisor: {
-          domains: {
-            'vm-17': { ensure: 'present', state: 'running', uuid: 'b4f0c1de-7f0c-4b1e-9d6a-1f0e6f0a7f10', xml },
-            'vm-18': { ensure: 'present', state: 'stopped', uuid: 'b4f0c1de-7f0c-4b1e-9d6a-1f0e6f0a7f11', xml: '<domain/>\n' },
-            'vm-19': { ensure: 'absent' },
-          },
-          volumes: {},
-          pools: {},
-          bridges: {},
-          secrets: {},
-        },
-        ceph: {
-          osd: { cluster: { fsid: '9f2c', 'public network': '10.0.0.0/24' }, osds: [{ device: '/dev/sdb', weight: 1.5 }], note: '{{ 7 * 7 }} %{x}' },
-          client: { keys: { 'client.libvirt': 'AQBsecret==' } },
-        },
-      },
-    },
-    tops: { base: ['corral', 'corral.hypervisor', 'corral.ceph.osd'] },
-  };
-}
-
 function spawnPip(args: string[]): () => string {
   let said: string | undefined;
   return () => {
@@ -322,11 +319,8 @@ function readJson(stdout: string, stderr: string): Record<string, unknown> {
   }
 }
 
-interface Returned {
+interface Returned extends Omit<StateResult, 'id' | 'fun'> {
   __id__: string;
-  result: boolean | null;
-  comment: string;
-  changes: Record<string, unknown>;
   __run_num__: number;
 }
 
@@ -335,20 +329,30 @@ function stateRun(minion: string, returned: unknown): StateRun {
     const lines = Array.isArray(returned) ? returned.map(String) : [String(returned)];
     return { minion, ok: false, refusal: lines.join('\n'), states: [] };
   }
-  const states = (Object.values(returned) as Returned[])
-    .toSorted((a, b) => a.__run_num__ - b.__run_num__)
-    .map(({ __id__, result, comment, changes }) => ({ id: __id__, result, comment, changes }));
+  const states = Object.entries(returned as Record<string, Returned>)
+    .toSorted(([, a], [, b]) => a.__run_num__ - b.__run_num__)
+    .map(([key, { __id__, name, result, comment, changes, pending }]) => {
+      const parts = key.split('_|-');
+      return { id: __id__, name, fun: `${parts[0]}.${parts.at(-1)}`, result, comment, changes, ...(pending && { pending }) };
+    });
   return { minion, ok: states.length > 0 && states.every(({ result }) => result !== false), refusal: '', states };
 }
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, sorted(inner)]),
-  );
+/** Ends a process and all below it, children first found: what it started may be in other sessions. */
+function killTree(pid: number): void {
+  const below = spawnSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' })
+    .stdout.trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  const found = [pid];
+  for (const parent of found) found.push(...below.filter(([, of]) => of === parent).map(([one]) => one!));
+  for (const one of found) {
+    try {
+      process.kill(one, 'SIGKILL');
+    } catch {
+      // It is gone.
+    }
+  }
 }
 
 async function freePort(): Promise<number> {
