@@ -36,6 +36,8 @@ class Api:
         """Open nothing yet."""
         self._config = config
         self._connection: http.client.HTTPConnection | None = None
+        #: That of the last request: http.client lets go of it when the answer has no length.
+        self._socket: socket.socket | None = None
 
     def heartbeat(self, body: dict[str, Any]) -> dict[str, Any]:
         """Send a heartbeat and return what the API wants. Raises ``ApiError``."""
@@ -73,11 +75,11 @@ class Api:
             kind = answer.getheader("Content-Type", "")
             if not kind.startswith("text/event-stream"):
                 raise ApiError(f"answers {kind or 'nothing'} where events should be: check url")
-            if self._connection is not None and self._connection.sock is not None:
-                self._connection.sock.settimeout(SILENCE)
+            if self._socket is not None:
+                self._socket.settimeout(SILENCE)
             yield None
             yield from parse(answer)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise ApiError(_reason(error)) from error
         finally:
             self.close()
@@ -101,6 +103,8 @@ class Api:
                 **(headers or {}),
             },
         )
+        self._socket = self._connection.sock
+        self._socket = self._connection.sock
         return self._connection.getresponse()
 
     def _connect(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
@@ -135,10 +139,9 @@ class Api:
 
     def cut(self) -> None:
         """End what another thread reads from the connection."""
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
+        if self._socket is not None:
             with suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def parse(lines: Any) -> Iterator[dict[str, Any] | None]:  # noqa: ANN401

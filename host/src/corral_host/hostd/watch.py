@@ -35,13 +35,13 @@ class Events(threading.Thread):
         super().__init__(name="events", daemon=True)
         self._api = Api(config)
         self._served, self._said = served, said
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self._last: str | None = None
 
     def run(self) -> None:
         """Connect, resume after the last version that came, and wait longer after each failure."""
         chance, failures = random.SystemRandom(), 0
-        while not self._stop.is_set():
+        while not self._ending.is_set():
             began = time.monotonic()
             try:
                 for event in self._api.events(self._last):
@@ -52,17 +52,17 @@ class Events(threading.Thread):
                 reason = "the connection was closed"
             except ApiError as error:
                 reason = str(error)
-            if self._stop.is_set():
+            if self._ending.is_set():
                 return
             failures = 0 if time.monotonic() - began > GOOD else failures + 1
             # A connection that ended once is no news: a load balancer does that.
             if failures > 1:
                 self._said("events", reason)
-            self._stop.wait(backoff(max(failures - 1, 0), FIRST, LAST, chance))
+            self._ending.wait(backoff(max(failures - 1, 0), FIRST, LAST, chance))
 
     def stop(self) -> None:
         """End the connection and the thread."""
-        self._stop.set()
+        self._ending.set()
         self._api.cut()
 
 
