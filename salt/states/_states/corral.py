@@ -29,6 +29,8 @@ def check(name: str) -> dict:
     """
     _keep()
     try:
+        if _too_early():
+            return _early(name)
         wrong = __salt__["corral.check"]()
     except CommandExecutionError as error:
         return _result(name, result=False, comment=str(error))
@@ -101,6 +103,8 @@ def document(name: str) -> dict:
 def _ensure(kind: str, name: str) -> dict:
     kept = _keep()
     try:
+        if _too_early():
+            return _early(name)
         before = _before(kept, kind, name)
         if before.get("error"):
             return _result(name, result=False, comment=before["error"]["message"])
@@ -116,6 +120,16 @@ def _ensure(kind: str, name: str) -> dict:
 def _keep() -> dict:
     """Return what this run keeps: the engine, and the comparisons of a kind until it changes."""
     return __context__.setdefault(_KEPT, {"compared": {}, "changing": None})
+
+
+def _too_early() -> bool:
+    """Return whether this is only asked before a first run, which would install the engine."""
+    return __opts__["test"] and not __salt__["corral_host.installed"]()
+
+
+def _early(name: str) -> dict:
+    comment = "corral-host is not installed yet; nobody can tell what it would change"
+    return {**_result(name, result=True, comment=comment), "result": None}
 
 
 def _before(kept: dict, kind: str, name: str) -> dict:

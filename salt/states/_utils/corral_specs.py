@@ -66,7 +66,7 @@ def _ceph(corral: dict) -> dict:
     cluster = section(osd, "cluster").get("name", "ceph")
     for entity, key in section(osd, "keys").items():
         found["ceph_keyring"][f"{cluster}/{entity}"] = key
-    about = {key: osd[key] for key in ("cluster", "peers", "keys") if key in osd}
+    about = {"cluster": osd["cluster"]} if "cluster" in osd else {}
     found["ceph_osd"] = {uuid: {**about, **one} for uuid, one in section(osd, "osds").items()}
     return found
 
