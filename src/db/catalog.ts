@@ -109,7 +109,9 @@ function fieldOf(resource: Resource, meta: EntityMetadata, name: string, schema:
   const info = schema.meta() ?? {};
   const inner = json.anyOf?.find((one) => typeof one === 'object' && one.type !== 'null' && one.type !== undefined) as typeof json | undefined;
   const target = refOf(schema) ?? refOf(unwrap(schema));
-  const type = target !== undefined ? 'string' : ((json.type ?? inner?.type ?? 'object') as FieldType);
+  /* What may be null is written as a list of two types. */
+  const own = Array.isArray(json.type) ? (json.type as string[]).find((one) => one !== 'null') : json.type;
+  const type = target !== undefined ? 'string' : ((own ?? inner?.type ?? 'object') as FieldType);
   const list = prop.kind === 'm:n' ? prop : undefined;
   const hasDefault = prop.defaultRaw !== undefined || prop.default !== undefined || prop.generated !== undefined || list !== undefined;
   const choices = (json.enum ?? inner?.enum ?? (list ? (json.items as { enum?: unknown[] } | undefined)?.enum : undefined)) as string[] | undefined;

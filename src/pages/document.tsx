@@ -48,12 +48,14 @@ export function documentPage(context: PageContext, { envelope, node, version, bu
   const lines = text.trimEnd().split('\n').length;
   return render(
     <Layout context={context} title={`${name} of ${node}`} model={nodes} bare={!reader}>
-      <Crumbs
-        steps={[
-          [listHref(nodes), pluralOf(nodes)],
-          [keyHref(nodes, node), node],
-        ]}
-      />
+      {reader ? (
+        <Crumbs
+          steps={[
+            [listHref(nodes), pluralOf(nodes)],
+            [keyHref(nodes, node), node],
+          ]}
+        />
+      ) : null}
       <h1>
         {name} <span class="muted">of {node}</span>
       </h1>

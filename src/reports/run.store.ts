@@ -24,7 +24,8 @@ export const noNode = (fqdn: string): Problem =>
 /** How a node stood before a run. */
 interface Before {
   readonly node_id: number;
-  readonly run_at: Date | null;
+  /** When the newest run began, in milliseconds. */
+  readonly run_at: number | null;
   readonly confirmed: string | null;
   /** Whether heartbeats say what runs there: they know better than a report. */
   readonly beating: boolean;
@@ -52,7 +53,7 @@ export async function recordRun(store: Store, run: Run): Promise<Recorded> {
     const outcome = outcomeOf(run, before.confirmed);
     const known = await insertReport(tx, before.node_id, run, began, outcome);
     if (known !== undefined) return { node: run.node, run: run.run, outcome: known };
-    if (before.run_at === null || began >= before.run_at) {
+    if (before.run_at === null || began.getTime() >= before.run_at) {
       await updateThings(tx, before, run, began);
       if (!before.beating) await inferStates(tx, before.node_id, run, began);
       await updateStatus(tx, before.node_id, run, began, outcome);
@@ -65,7 +66,7 @@ export async function recordRun(store: Store, run: Run): Promise<Recorded> {
 
 /** Locks the status row, so that the reports of one node come one after another. @throws Problem not-found */
 export async function lockStatus(tx: Tx, fqdn: string): Promise<Before> {
-  const { rows } = await sql<Before>`${prepared}select s.node_id::float8 as node_id, s.run_at, s.confirmed,
+  const { rows } = await sql<Before>`${prepared}select s.node_id::float8 as node_id, floor(extract(epoch from s.run_at) * 1000)::float8 as run_at, s.confirmed,
     coalesce(s.heartbeat_at > now() - ${6 * tx.store.reporting.interval} * interval '1 second', false) as beating
     from node n join node_status s on s.node_id = n.id where n.fqdn = ${fqdn} for update of s`.execute(tx.db);
   if (!rows[0]) throw noNode(fqdn);
