@@ -111,7 +111,8 @@ class Daemon:
         with self._lock:
             start = not self._runs.waiting and self._plan.ready(applied, now)
             served = self._plan.served
-        if start:
+        # A run of somebody else's may bring the version, and this daemon may have been restarted.
+        if start and not self._runs.running():
             self._start(served, applied, now)
         if time.monotonic() >= self._next:
             self._beat()

@@ -63,8 +63,9 @@ class Heartbeat:
             },
             "document": self.applied(),
             "run": run,
-            "domains": domains or {},
         }
+        if domains is not None:
+            body["domains"] = domains
         if self._looked is None or now - self._looked >= LOOK:
             self._observation = observe(self._config.host)
             text = json.dumps(self._observation, sort_keys=True)
