@@ -2,7 +2,7 @@ import { Hono, type Context } from 'hono';
 import { allow } from '../auth/identity.ts';
 import { reverseNames, parseListQuery, parseRowQuery, type ListQuery } from '../db/query.ts';
 import type { Model } from '../db/catalog.ts';
-import { getRow, keyOf, listRows, type Row } from '../db/read.ts';
+import { getRow, idOf, keyOf, listRows, type Row } from '../db/read.ts';
 import { toProblem } from '../db/errors.ts';
 import { changeThing, createThing, deleteThing, putThing } from '../db/write.ts';
 import type { Values } from '../db/transaction.ts';
@@ -11,6 +11,7 @@ import { guardOf, type Guard } from '../kernel/etag.ts';
 import { splitSuffix, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import type { Option, Related } from '../pages/types.ts';
+import { parseWait, untilConverged, waitParameters } from '../events/wait.ts';
 import { answer, formatOf, offered, pageContext, type Env, type Services } from './answer.ts';
 import { fromForm } from './form.ts';
 
@@ -139,10 +140,31 @@ function belongings({ model, field }: Pick<Related, 'model' | 'field'>): string[
 
 async function show(services: Services, context: Ctx, model: Model, key: string): Promise<Response> {
   const format = formatOf(context);
-  const query = parseRowQuery(model, new URL(context.req.url).searchParams);
+  const { searchParams } = new URL(context.req.url);
+  const patience = parseWait(model, searchParams);
+  const query = parseRowQuery(model, searchParams, model.resource.observed ? waitParameters : []);
+  if (patience !== undefined) return showConverged(services, context, model, key, query, patience);
   const row = await getRow(services.db(), services.catalog, model, key, query);
   const version = row['version'] as number | undefined;
   return format === 'html' ? showPage(services, context, model, row) : answer(context, format, row, () => '', { version });
+}
+
+/** A thing when its hosts are converged with it, or as it is when the time is over: `convergence` and the header say which. */
+async function showConverged(
+  services: Services,
+  context: Ctx,
+  model: Model,
+  key: string,
+  query: Pick<ListQuery, 'fields' | 'include'>,
+  patience: number,
+): Promise<Response> {
+  const format = formatOf(context);
+  const id = await idOf(services.db(), services.catalog, model, key);
+  const convergence = await untilConverged(services, model, id, patience, context.req.raw.signal);
+  const row = await getRow(services.db(), services.catalog, model, String(id), query);
+  context.header('Corral-Converged', String(convergence?.state === 'converged'));
+  if (format === 'html') return showPage(services, context, model, row);
+  return answer(context, format, { ...row, convergence }, () => '', { version: row['version'] as number | undefined });
 }
 
 async function showPage(services: Services, context: Ctx, model: Model, row: Row, once?: Values): Promise<Response> {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
+import { LONGEST, TIMEOUT } from '../events/wait.ts';
 import { operatorMeanings, operatorsOf, reverseNames } from '../db/query.ts';
 import { problems } from '../kernel/problem.ts';
 
@@ -201,6 +202,23 @@ function rowParameters(model: Model): Json[] {
     ...(relations.length > 0
       ? [{ name: 'include', in: 'query', schema: { type: 'string' }, description: `Relations to put in, with a comma between: ${relations.join(', ')}.` }]
       : []),
+    ...(model.resource.observed
+      ? [
+          {
+            name: 'wait',
+            in: 'query',
+            schema: { type: 'string', enum: ['converged'] },
+            description:
+              'Answer when its hosts are converged with it, or when the time is over: then `convergence` says how far they are. The header Corral-Converged says which.',
+          },
+          {
+            name: 'timeout',
+            in: 'query',
+            schema: { type: 'integer', minimum: 0, maximum: LONGEST, default: TIMEOUT },
+            description: 'Seconds to wait at most.',
+          },
+        ]
+      : []),
   ];
 }
 
@@ -234,6 +252,21 @@ function documentPaths(): Json {
     '/pillar/{name}': document("Salt's external pillar.", types),
     '/tops/{name}': document("Salt's master tops.", types),
     '/documents/{name}': document("All that the node's manager needs, of one version: ENC and Hiera, or tops and pillar.", types),
+    '/documents/{name}/events': {
+      parameters: [name],
+      get: {
+        tags: ['Documents'],
+        summary: 'Server-sent events: a line for the current version, and for each new one.',
+        parameters: [{ name: 'Last-Event-ID', in: 'header', schema: { type: 'string' }, description: 'The version that is known: only another one is sent.' }],
+        responses: {
+          200: {
+            description:
+              'Event `document` with the version as its id and `{"version": …, "spread": seconds over which hosts start at random}` as its data; a comment every 15 s.',
+            content: { 'text/event-stream': { schema: { type: 'string' } } },
+          },
+        },
+      },
+    },
     '/documents': {
       get: {
         tags: ['Documents'],
