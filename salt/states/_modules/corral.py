@@ -86,10 +86,6 @@ def states() -> list:
 
 def needs() -> list:
     """Return what packages and services are for: the states, and the kinds of storage pools.
-
-    .. code-block:: bash
-
-        salt hv1.example.net corral.needs
     """
     pools = _section(_document(), "hypervisor", "pools").values()
     return sorted({*states(), *(pool["kind"] for pool in pools if pool.get("kind"))})
@@ -113,10 +109,6 @@ def build(section: str, *kinds: str) -> dict:
 
     They come after all states of your own (``order`` from 20000 on), so that repositories and
     networks are there, and in the order in which a host needs them, whatever sls they are in.
-
-    .. code-block:: bash
-
-        salt hv1.example.net corral.build hypervisor bridge volume domain
     """
     if not _section(_document(), *section.split(":")):
         _fail(f"the pillar has no section 'corral:{section}'")
@@ -198,6 +190,16 @@ def status() -> dict:
     """
     folder = _state_dir()
     return {name: _read(folder / f"{name}.json") for name in ("applied", "pending")}
+
+
+def facts() -> dict:
+    """Return the host's cores, memory, disks and versions of libvirt, QEMU, Ceph and others.
+
+    .. code-block:: bash
+
+        salt '*' corral.facts
+    """
+    return __salt__["corral_host.observe"]()["facts"]
 
 
 def _state_dir() -> Path:

@@ -53,6 +53,28 @@ def request(op: str, **arguments: object) -> object:
     return engine.ask(message)
 
 
+def observe() -> dict:
+    """Return what the host is (``facts``) and what is on it (``things``), Corral's and others'.
+
+    It is what corral-hostd tells Corral.
+
+    .. code-block:: bash
+
+        salt hv1.example.net corral_host.observe
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - a list, and no shell
+            [*_command(), "observe"], env=_environment(), capture_output=True, check=False
+        )
+    except OSError as error:
+        raise _not_started(error) from error
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        words = done.stderr.decode(errors="replace")[-_LONGEST_WORDS:]
+        raise _failure("bad_answer", f"corral-host observe: {words}") from error
+
+
 def installed() -> bool:
     """Return whether the engine's command is there. It is not before the first run.
 
@@ -90,8 +112,6 @@ class _Engine:
         self._rest = b""
         self._pid = os.getpid()
         self._process = None
-        # Salt's own Python is another one than the engine's.
-        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the engine dies
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a list, and no shell
@@ -99,17 +119,13 @@ class _Engine:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=environment,
+                env=_environment(),
                 cwd="/",
                 # What interrupts salt-call must not stop a change half-way.
                 start_new_session=True,
             )
         except OSError as error:
-            raise _failure(
-                "no_engine",
-                f"{command[0]} cannot be started ({error.strerror}): install the package "
-                "corral-host, or set corral_host_command",
-            ) from error
+            raise _not_started(error) from error
         spoken = self.ask({"op": "hello"})["protocol"]
         if spoken != PROTOCOL:
             raise _failure(
@@ -188,6 +204,16 @@ class _Engine:
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
             self.close()
+
+
+def _environment() -> dict:
+    """Return Salt's, without what is for its own Python, which is another one than the engine's."""
+    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+
+
+def _not_started(error: OSError) -> CommandExecutionError:
+    message = f"{error.filename} cannot be started ({error.strerror}): install the package "
+    return _failure("no_engine", message + "corral-host, or set corral_host_command")
 
 
 def _failure(code: str, message: str) -> CommandExecutionError:
