@@ -24,8 +24,9 @@ class corral::ceph::mon (
 
   corral::install { 'ceph_mon': }
 
-  $own = $peers.unwrap.filter |$_, $peer| { $peer['host'] == $corral::node }
-  corral::entries($own, 'absent', { 'cluster' => $cluster }).each |$name, $attributes| {
+  # One that is absent stands in the document of its own node; of the others this node has one.
+  $about = { 'cluster' => $cluster }.filter |$_, $value| { !$value.empty }
+  corral::entries($peers, 'absent', $about).each |$name, $attributes| {
     corral_ceph_mon { $name:
       *       => $attributes,
       require => Corral::Install['ceph_mon'],
@@ -34,8 +35,10 @@ class corral::ceph::mon (
 
   # Without a cluster there is only a monitor to remove.
   unless $cluster.empty {
-    $present = corral::entries($own, 'present')
-    if $present.empty {
+    $own = corral::entries($peers, 'present').filter |$_, $attributes| {
+      $attributes['spec']['host'] == $corral::node
+    }
+    if $own.empty {
       fail("corral::ceph::mon: none of the monitors of ${cluster['name']} is on ${corral::node}: ${peers.unwrap.keys}")
     }
     corral::ceph::cluster { "monitors of ${cluster['name']}":
@@ -46,7 +49,7 @@ class corral::ceph::mon (
       cluster => $cluster['name'],
       keys    => Sensitive($keys.unwrap.filter |$entity, $_| { $entity == 'client.admin' }),
     }
-    $present.each |$name, $attributes| {
+    $own.each |$name, $_| {
       corral_ceph_mon { $name:
         ensure  => present,
         spec    => Sensitive({

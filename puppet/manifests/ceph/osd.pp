@@ -32,8 +32,9 @@ class corral::ceph::osd (
       keys    => $keys,
     }
   }
+  $about = { 'cluster' => $cluster }.filter |$_, $value| { !$value.empty }
   ['present', 'absent'].each |$ensure| {
-    corral::entries($osds, $ensure, { 'cluster' => $cluster['name'] }).each |$uuid, $attributes| {
+    corral::entries($osds, $ensure, $about).each |$uuid, $attributes| {
       corral_ceph_osd { $uuid:
         *       => $attributes,
         require => Corral::Install['ceph_osd'],

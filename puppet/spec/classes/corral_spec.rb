@@ -241,7 +241,7 @@ describe 'corral::ceph::osd' do
   it { is_expected.to contain_corral_ceph_osd('u-1').that_requires('Package[ceph-osd]') }
 
   it 'tells the OSD its cluster' do
-    expect(spec_of('corral_ceph_osd', 'u-1')).to include('cluster' => 'ceph', 'data_device' => '/x')
+    expect(spec_of('corral_ceph_osd', 'u-1')).to include('cluster' => cluster, 'data_device' => '/x')
   end
 
   context 'with OSDs to remove only' do
