@@ -9,6 +9,7 @@ import { migrateCommand } from './commands/migrate.ts';
 import { serveCommand } from './commands/serve.ts';
 import { thingCommands } from './commands/things.ts';
 import { tokenCommand } from './commands/token.ts';
+import { waitCommand } from './commands/wait.ts';
 import { toCliError } from './errors.ts';
 import { exits } from './exit.ts';
 import { bold, colourful, red } from './text.ts';
@@ -52,6 +53,7 @@ export function program(): Command {
     migrateCommand,
     configCommand,
     thingCommands,
+    waitCommand,
     documentCommands,
     tokenCommand,
     fleetCommands,

@@ -102,7 +102,7 @@ Examples:
 }
 
 /** The path of a thing. A key that ends like a form of output would be taken for it, so the form is said. */
-function pathOf(noun: Noun, key: string): string {
+export function pathOf(noun: Noun, key: string): string {
   return `/api/v1/${noun.route}/${encodeURIComponent(key)}${/\.(json|msgpack|html|yaml)$/.test(key) ? '.json' : ''}`;
 }
 
