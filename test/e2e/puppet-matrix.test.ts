@@ -1,11 +1,12 @@
 /* oxlint-disable vitest/no-conditional-expect -- the table says what a cell must lead to */
 /** The failure matrix: the ENC client as a process, and the Hiera function in `puppet apply`. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultServer, type FaultServer, type Mapping } from './faults.ts';
-import { ClientFolder, MODULE, run, temporaryFolder, whyNoPuppet, writeEnvironment, type Ran } from './puppet-rig.ts';
-import { CELLS, CERTNAME, exampleDocument, interpolated, MAX_AGE, type Copy } from './puppet-table.ts';
+import { makeWire, startHost, WIRE_ADDRESS, whyNoHost, type Host } from './host.ts';
+import { ClientFolder, ENGINE, MODULE, run, temporaryFolder, whyNoPuppet, writeEnvironment, type Ran } from './puppet-rig.ts';
+import { CELLS, CERTNAME, damage, exampleDocument, expectedOf, MAX_AGE, seen, type Copy } from './puppet-table.ts';
 
 const ENC = join(MODULE, 'files/corral-enc');
 // The server moves on from OLD to NEW after the copy was made: a run shows which of them it had.
@@ -13,20 +14,20 @@ const OLD = '41-9f2c0a1b2c3d4e5f';
 const NEW = '42-00112233aabbccdd';
 const TIMEOUT = 1.5;
 
-const reason = whyNoPuppet();
+const reason = whyNoPuppet() ?? whyNoHost();
 if (reason) console.warn(`puppet-matrix: skipped: ${reason}`);
 
 describe.skipIf(reason)('failure matrix', () => {
   const folder = temporaryFolder('matrix');
   const client = new ClientFolder(join(folder, 'client'));
-  const target = join(folder, 'target');
   let server: FaultServer;
 
   beforeAll(async () => {
-    server = await startFaultServer({ documents: {}, tls: true });
+    makeWire();
+    server = await startFaultServer({ documents: {}, tls: true, host: WIRE_ADDRESS });
     client.write({ url: server.url, token: server.token, caFile: server.caFile, timeout: TIMEOUT, maxAge: MAX_AGE });
     mkdirSync(join(folder, 'code'));
-    writeEnvironment(join(folder, 'code'), client.config, target);
+    writeEnvironment(join(folder, 'code'), client.config);
   });
 
   afterAll(async () => {
@@ -105,31 +106,35 @@ describe.skipIf(reason)('failure matrix', () => {
   });
 
   describe('Hiera function, without an ENC', () => {
+    let host: Host;
+
+    beforeAll(async () => {
+      host = await startHost({ name: 'pmatrix', index: 41 });
+    });
+    afterAll(() => host?.stop());
+
     const apply = (): Promise<Ran> => {
-      rmSync(target, { recursive: true, force: true });
       const at = ['--confdir', folder, '--vardir', join(folder, 'var'), '--environmentpath', join(folder, 'code/environments')];
       const code = 'include corral::hypervisor include corral::ceph::client';
-      return run('puppet', ['apply', ...at, '--certname', CERTNAME, '--color=false', '-e', code]);
+      const [command, ...args] = [...host.prefix, 'env', `CORRAL_HOST_COMMAND=${ENGINE}`, 'puppet', 'apply', ...at];
+      return run(command!, [...args, '--certname', CERTNAME, '--color=false', '-e', code]);
     };
 
-    it.each(CELLS)('$fault with $copy: $outcome', { timeout: 30_000 }, async (cell) => {
+    it.each(CELLS)('$fault with $copy: $outcome', { timeout: 60_000 }, async (cell) => {
       await prepare(cell.copy);
+      damage(host);
+      const before = seen(host);
       await server.setMode(cell.fault);
       const ran = await apply();
       if (cell.outcome === 'fails') {
         expect(ran.status).toBe(1);
         expect(ran.output).toContain(cell.because);
-        expect(existsSync(target)).toBe(false);
+        expect(seen(host)).toEqual(before);
       } else {
         const version = cell.outcome === 'fresh' ? NEW : OLD;
         expect([ran.status, ran.output]).toEqual([0, expect.stringContaining(`version=${version} source=${cell.outcome}`)]);
-        const domains = exampleDocument(version).hiera!['corral::hypervisor::domains'] as Record<string, { xml: string }>;
-        expect(readdirSync(join(target, 'domains')).sort()).toEqual(Object.keys(domains).map((name) => `${name}.xml`));
-        for (const [name, { xml }] of Object.entries(domains)) {
-          expect(readFileSync(join(target, 'domains', `${name}.xml`), 'utf8')).toBe(interpolated(xml));
-        }
-        expect(JSON.parse(readFileSync(join(target, 'document.json'), 'utf8'))).toMatchObject({ document: version });
-        expect(existsSync(join(target, 'ceph-client.json'))).toBe(true);
+        expect(ran.output).not.toMatch(/^(Error|Warning): (?!corral::data_hash)/m);
+        expect(seen(host)).toMatchObject(expectedOf(version));
       }
       expect(server.requests.length).toBe(cell.fault === 'refused' || cell.fault === 'tls-error' ? 0 : 1);
     });

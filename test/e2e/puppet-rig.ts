@@ -31,10 +31,17 @@ export interface Ran {
   ms: number;
 }
 
+export interface RunOptions {
+  env?: Readonly<Record<string, string>>;
+  /** Ends it with SIGKILL, with all that it started, after so many milliseconds. */
+  killAfter?: number | undefined;
+}
+
 /** Run a program to its end, without blocking the servers that this process runs for it. */
-export async function run(command: string, args: string[], env: Record<string, string> = {}): Promise<Ran> {
+export async function run(command: string, args: readonly string[], { env, killAfter }: RunOptions = {}): Promise<Ran> {
   const started = performance.now();
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const killer = killAfter === undefined ? undefined : setTimeout(() => killTree(child.pid!), killAfter);
   let stdout = '';
   let stderr = '';
   let output = '';
@@ -44,6 +51,7 @@ export async function run(command: string, args: string[], env: Record<string, s
     child.on('error', failed);
     child.on('close', done);
   });
+  clearTimeout(killer);
   // oxlint-disable-next-line no-control-regex
   const colours = /\u001B\[[0-9;]*m/g;
   // Facter complains about a machine that hides the environment of its first process.
@@ -51,6 +59,15 @@ export async function run(command: string, args: string[], env: Record<string, s
   const plain = (text: string): string => text.replaceAll(colours, '').replaceAll(noise, '');
   const ms = performance.now() - started;
   return { status, stdout: plain(stdout), stderr: plain(stderr), output: plain(output), ms };
+}
+
+/** Ends a process and all that it started, whatever groups they are in; the parents first, so that none starts more. */
+function killTree(pid: number): void {
+  const children = spawnSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' })
+    .stdout.split('\n')
+    .filter(Boolean);
+  spawnSync('kill', ['-9', String(pid)]);
+  for (const child of children) killTree(Number(child));
 }
 
 export interface ClientSettings {
@@ -135,11 +152,11 @@ export function temporaryFolder(name: string): string {
   return folder;
 }
 
-/**
- * Lay out a code folder with the module, the module's own example of hiera.yaml, and data that sends
- * what the classes write to `target`.
- */
-export function writeEnvironment(code: string, configFile: string, target: string): string {
+/** What tests say of themselves in the site's own data: nothing is installed, and there is no systemd. */
+const SITE = { 'corral::manage_packages': false, 'corral::manage_services': false };
+
+/** Lay out a code folder with the module, the module's own example of hiera.yaml, and the site's own data. */
+export function writeEnvironment(code: string, configFile: string): string {
   const environment = join(code, 'environments/production');
   mkdirSync(join(environment, 'modules'), { recursive: true });
   mkdirSync(join(environment, 'manifests'));
@@ -152,27 +169,76 @@ export function writeEnvironment(code: string, configFile: string, target: strin
     example.replace('# options:', 'options:').replace(/#( +)config: \S+/, ` $1config: ${configFile}`),
   );
   writeFileSync(join(environment, 'manifests/site.pp'), 'node default { }\n');
-  writeFileSync(join(environment, 'data/common.yaml'), `corral::config_dir: ${target}\n`);
+  writeFileSync(join(environment, 'data/common.yaml'), JSON.stringify(SITE));
   return environment;
+}
+
+/** How the agent starts the engine from this repository, on a machine that has not its package. */
+export const ENGINE = `/usr/bin/env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=${resolve(import.meta.dirname, '../../host/src')} /usr/bin/python3 -m corral_host.cli serve`;
+
+/** One event of a resource: a property that changed, would change, or could not be changed. */
+export interface ReportEvent {
+  property: string;
+  status: 'success' | 'failure' | 'noop' | 'audit';
+  message: string;
+  corrective_change: boolean;
+}
+
+/** The parts of Puppet's own report of a run that tests look at. */
+export interface Report {
+  status: 'changed' | 'unchanged' | 'failed';
+  noop: boolean;
+  noop_pending: boolean;
+  corrective_change: boolean;
+  transaction_uuid: string;
+  logs: { level: string; source: string; message: string }[];
+  /** By reference: `Corral_domain[vm-1]`. */
+  resource_statuses: Record<string, { failed: boolean; skipped: boolean; changed: boolean; corrective_change: boolean; events: ReportEvent[] }>;
+}
+
+/** The report that an agent keeps of its last run; undefined before the first that had a catalogue. */
+export async function readReport(file: string): Promise<Report | undefined> {
+  if (!existsSync(file)) return undefined;
+  // Its YAML holds Ruby's objects.
+  const ran = await run('ruby', ['-rpuppet', '-rjson', '-e', 'puts JSON.generate(YAML.unsafe_load_file(ARGV[0]).to_data_hash)', file]);
+  if (ran.status !== 0) throw new Error(`${file}: ${ran.output}`);
+  return JSON.parse(ran.stdout) as Report;
+}
+
+export interface ServerOptions {
+  /** The address that it listens on, as the hosts reach it; 127.0.0.1 when not set. */
+  address?: string;
+  /** The processors of reports; `log` when not set. */
+  reports?: string;
+}
+
+export interface AgentOptions {
+  /** What to put before the command, so that it runs on a host: `host.prefix`. */
+  prefix?: readonly string[] | undefined;
+  noop?: boolean | undefined;
+  killAfter?: number | undefined;
+  /** More options of `puppet agent`. */
+  more?: readonly string[];
 }
 
 export class Puppetserver {
   readonly folder = temporaryFolder('puppet');
   readonly client: ClientFolder;
-  readonly target = join(this.folder, 'target');
   readonly port: number;
+  readonly #options: ServerOptions;
   startMs = 0;
   log = '';
   #process: ChildProcess | undefined;
 
-  private constructor(port: number) {
+  private constructor(port: number, options: ServerOptions) {
     this.port = port;
+    this.#options = options;
     this.client = new ClientFolder(join(this.folder, 'client'));
   }
 
   /** Start one as the user puppet and wait until it compiles; takes about 70 s on two cores. */
-  static async start(): Promise<Puppetserver> {
-    const server = new Puppetserver(await freePort());
+  static async start(options: ServerOptions = {}): Promise<Puppetserver> {
+    const server = new Puppetserver(await freePort(), options);
     try {
       server.#layOut();
       await server.#launch();
@@ -190,19 +256,21 @@ export class Puppetserver {
     for (const name of ['auth.conf', 'ca.conf', 'metrics.conf', 'web-routes.conf']) {
       cpSync(join(SERVER_ETC, 'conf.d', name), at('conf.d', name));
     }
-    writeEnvironment(at('code'), this.client.config, this.target);
+    writeEnvironment(at('code'), this.client.config);
     const enc = at('code/environments/production/modules/corral/files/corral-enc');
     // The example's line, with this folder's paths: what people copy is what is tested.
     const example = readFileSync(join(MODULE, 'examples/puppet.conf'), 'utf8').split('[agent]')[0]!;
-    const section = example.replace(
-      /^external_nodes = (.*) \S+corral-enc(.*)$/m,
-      (_, ruby: string, options: string) => `external_nodes = ${ruby} ${enc} --config ${this.client.config}${options}`,
-    );
+    const section = example
+      .replace(
+        /^external_nodes = (.*) \S+corral-enc(.*)$/m,
+        (_, ruby: string, options: string) => `external_nodes = ${ruby} ${enc} --config ${this.client.config}${options}`,
+      )
+      .replace(/^reports = .*$/m, `reports = ${this.#options.reports ?? 'log'}`);
     writeFileSync(
       at('conf/puppet.conf'),
       `[main]\nssldir = ${at('ssl')}\ncadir = ${at('ssl/ca')}\n${section}\n` +
-        'certname = puppetserver.example.net\ndns_alt_names = localhost\nautosign = true\n' +
-        `environmentpath = ${at('code/environments')}\nreports = log\n`,
+        `certname = puppetserver.example.net\ndns_alt_names = localhost,IP:${this.#address}\nautosign = true\n` +
+        `environmentpath = ${at('code/environments')}\n`,
     );
     writeFileSync(
       at('conf.d/puppetserver.conf'),
@@ -216,10 +284,11 @@ export class Puppetserver {
   server-run-dir: ${at('run')}
   server-log-dir: ${at('log')}
   max-active-instances: 1
+  environment-vars: { CORRAL_CLIENT_CONFIG: ${this.client.config} }
 }
 `,
     );
-    writeFileSync(at('conf.d/webserver.conf'), `webserver: { client-auth: want, ssl-host: 127.0.0.1, ssl-port: ${this.port} }\n`);
+    writeFileSync(at('conf.d/webserver.conf'), `webserver: { client-auth: want, ssl-host: ${this.#address}, ssl-port: ${this.port} }\n`);
     writeFileSync(at('conf.d/global.conf'), `global: { logging-config: ${at('logback.xml')} }\n`);
     writeFileSync(
       at('logback.xml'),
@@ -262,37 +331,42 @@ export class Puppetserver {
     this.startMs = performance.now() - started;
   }
 
-  /** One run of `puppet agent -t` as this node. Status 0: nothing to do, 2: changed, others: failed. */
-  agent(certname: string, ...more: string[]): Promise<Ran> {
-    const home = join(this.folder, 'agents', certname);
+  get #address(): string {
+    return this.#options.address ?? '127.0.0.1';
+  }
+
+  /** The folder of an agent's settings and state. */
+  home(certname: string): string {
+    return join(this.folder, 'agents', certname);
+  }
+
+  /** The command of one run of a node's agent, as a person on the host would type it. */
+  agentCommand(certname: string, { noop, more = [] }: AgentOptions = {}): string[] {
+    const home = this.home(certname);
     mkdirSync(home, { recursive: true });
-    return run('puppet', [
-      'agent',
-      '--test',
-      '--color=false',
-      '--certname',
+    const settings = {
       certname,
-      '--server',
-      'localhost',
-      '--serverport',
-      String(this.port),
-      '--confdir',
-      join(home, 'conf'),
-      '--vardir',
-      join(home, 'var'),
-      '--rundir',
-      join(home, 'run'),
-      '--logdir',
-      join(home, 'log'),
-      '--ssldir',
-      join(home, 'ssl'),
-      '--statedir',
-      join(home, 'state'),
-      '--publicdir',
-      join(home, 'public'),
-      '--no-report',
-      ...more,
-    ]);
+      server: this.#address,
+      serverport: String(this.port),
+      confdir: join(home, 'conf'),
+      vardir: join(home, 'var'),
+      rundir: join(home, 'run'),
+      logdir: join(home, 'log'),
+      ssldir: join(home, 'ssl'),
+      statedir: join(home, 'state'),
+      publicdir: join(home, 'public'),
+    };
+    const options = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+    return ['env', `CORRAL_HOST_COMMAND=${ENGINE}`, 'puppet', 'agent', '--test', '--color=false', ...options, ...(noop ? ['--noop'] : []), ...more];
+  }
+
+  /** One run of `puppet agent -t` as this node. Status 0: nothing to do, 2: changed, others: failed. */
+  async agent(certname: string, options: AgentOptions = {}): Promise<Ran & { report: Report | undefined }> {
+    const file = join(this.home(certname), 'state/last_run_report.yaml');
+    rmSync(file, { force: true });
+    const [command, ...args] = [...(options.prefix ?? []), ...this.agentCommand(certname, options)];
+    const ran = await run(command!, args, { killAfter: options.killAfter });
+    return { ...ran, report: await readReport(file) };
   }
 
   /** The ENC client, as puppetserver calls it but without it. */

@@ -1,47 +1,51 @@
 /* oxlint-disable vitest/no-conditional-expect, vitest/expect-expect, vitest/no-standalone-expect -- the table says what a cell must lead to */
-/** A real puppetserver and `puppet agent -t`, with Corral's ENC client and Hiera function. */
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+/** A real puppetserver and `puppet agent -t` on a host, with Corral's ENC client, Hiera function, types and report processor. */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultServer, type FaultServer, type Mapping } from './faults.ts';
+import { makeWire, startHost, WIRE_ADDRESS, whyNoHost, type Host } from './host.ts';
 import { openSource, type Source } from './puppet-source.ts';
 import { Puppetserver, whyNoPuppetserver, type Ran } from './puppet-rig.ts';
-import { CELLS, CERTNAME, exampleDocument, exampleDomains, interpolated, MAX_AGE, SECRET, type Copy } from './puppet-table.ts';
+import { CELLS, CERTNAME, damage, exampleDocument, exampleDomains, expectedOf, MAX_AGE, SECRET, seen, type Copy, type Seen } from './puppet-table.ts';
 
-const reason = whyNoPuppetserver();
+const reason = whyNoPuppetserver() ?? whyNoHost();
 if (reason) console.warn(`puppet: skipped: ${reason}`);
 
 describe.skipIf(reason)('puppetserver and agent', () => {
   let puppet: Puppetserver;
+  let host: Host;
 
   beforeAll(async () => {
-    puppet = await Puppetserver.start();
+    makeWire();
+    puppet = await Puppetserver.start({ address: WIRE_ADDRESS, reports: 'log,corral' });
     console.log(`puppetserver started in ${(puppet.startMs / 1000).toFixed(1)} s`);
   }, 330_000);
 
   afterAll(async () => {
+    host?.stop();
     await puppet?.stop();
   }, 30_000);
 
-  /** All files that the classes wrote, by path. */
-  const written = (): Record<string, string> => {
-    if (!existsSync(puppet.target)) return {};
-    const names = readdirSync(puppet.target, { recursive: true, encoding: 'utf8' }).sort();
-    const files = names.filter((name) => statSync(join(puppet.target, name)).isFile());
-    return Object.fromEntries(files.map((name) => [name, readFileSync(join(puppet.target, name), 'utf8')]));
-  };
+  const agent = (certname: string, ...more: string[]): ReturnType<Puppetserver['agent']> => puppet.agent(certname, { prefix: host.prefix, more });
+  /** The events of a run's report: `Corral_bridge[br-17-0] mtu`. */
+  const events = ({ report }: Awaited<ReturnType<Puppetserver['agent']>>): string[] =>
+    Object.entries(report?.resource_statuses ?? {})
+      .flatMap(([ref, status]) => status.events.map((event) => `${ref} ${event.property}${event.corrective_change ? ' (corrective)' : ''}`))
+      .toSorted();
   const encLog = (): string[] => (existsSync(puppet.client.log) ? readFileSync(puppet.client.log, 'utf8').trim().split('\n') : []);
   const hieraLog = (): string[] => puppet.log.split('\n').filter((line) => line.includes('corral::data_hash: node='));
   const cataloguesFailed = (ran: Ran): void => {
     expect([ran.status, ran.output]).toEqual([1, expect.stringContaining('Could not retrieve catalog; skipping run')]);
   };
 
-  /** Start from nothing: no copy, no log, nothing applied. */
-  const forget = (): void => {
+  /** Start from nothing: no copy, no log, an empty host. */
+  const forget = async (): Promise<void> => {
     puppet.client.clearCache();
     rmSync(puppet.client.log, { force: true });
-    rmSync(puppet.target, { recursive: true, force: true });
     puppet.log = '';
+    host?.stop();
+    host = await startHost({ name: 'ppuppet', index: 43 });
   };
 
   describe('the good run', () => {
@@ -50,7 +54,7 @@ describe.skipIf(reason)('puppetserver and agent', () => {
     beforeAll(async () => {
       source = await openSource();
       console.log(`documents come from ${source.name}`);
-      forget();
+      await forget();
       puppet.configure({ url: source.url, token: source.token, caFile: source.caFile });
     }, 120_000);
 
@@ -58,49 +62,45 @@ describe.skipIf(reason)('puppetserver and agent', () => {
       await source?.stop();
     });
 
+    const documents = (): typeof source.requests => source.requests.filter(({ path }) => path.startsWith('/documents/'));
+
     it('applies all of the document, with one request for each call of the ENC and none by Hiera', async () => {
       const document = await source.document();
       source.requests.length = 0;
-      const ran = await puppet.agent(source.certname);
+      const ran = await agent(source.certname);
       expect([ran.status, ran.output]).toEqual([2, expect.stringContaining('Applied catalog')]);
-
-      const files = written();
-      expect(JSON.parse(files['document.json']!)).toMatchObject({
-        document: document.version,
-        node: source.certname,
-        roles: document.hiera!['corral::roles'],
-      });
-      const domains = (document.hiera!['corral::hypervisor::domains'] ?? {}) as Record<string, { ensure: string; xml: string }>;
-      const present = Object.entries(domains).filter(([, { ensure, xml }]) => ensure === 'present' && xml);
+      const domains = (document.hiera!['corral::hypervisor::domains'] ?? {}) as Record<string, { ensure: string }>;
+      const present = Object.keys(domains).filter((name) => domains[name]!.ensure === 'present');
       expect(present.length).toBeGreaterThan(0);
-      expect(Object.keys(files).filter((name) => name.startsWith('domains/'))).toEqual(present.map(([name]) => `domains/${name}.xml`).sort());
-      for (const [name, { xml }] of present) expect(files[`domains/${name}.xml`]).toBe(interpolated(xml));
-      for (const name of Object.keys(files)) expect(statSync(join(puppet.target, name)).mode & 0o777).toBe(0o600);
+      expect(Object.keys(seen(host).domains)).toEqual(present.sort());
+      expect(seen(host).applied).toBe(document.version);
+      expect(events(ran)).toEqual(expect.arrayContaining([`Corral_document[${document.version}] ensure`, `Corral_domain[${present[0]!}] ensure`]));
 
       // The agent's first run asks for its node and then for its catalogue: each is one call of the ENC.
-      expect(source.requests.map(({ path }) => path)).toEqual(encLog().map(() => `/documents/${source.certname}`));
-      expect(source.requests.map(({ status }) => status)).toEqual(encLog().map((_, call) => (call === 0 ? 200 : 304)));
+      expect(documents().map(({ path }) => path)).toEqual(encLog().map(() => `/documents/${source.certname}`));
+      expect(documents().map(({ status }) => status)).toEqual(encLog().map((_, call) => (call === 0 ? 200 : 304)));
       expect(hieraLog()).toHaveLength(1);
       expect(hieraLog()[0]).toMatch(new RegExp(`version=${document.version} source=spooled age=\\d+`));
     }, 180_000);
 
     it('changes nothing the second time, for one request that is answered with 304', async () => {
-      const before = written();
+      const before = seen(host);
       const calls = encLog().length;
       source.requests.length = 0;
-      const ran = await puppet.agent(source.certname);
+      const ran = await agent(source.certname);
       expect([ran.status, ran.output]).toEqual([0, expect.stringContaining('Applied catalog')]);
-      expect(source.requests).toMatchObject([{ path: `/documents/${source.certname}`, status: 304 }]);
+      expect(events(ran)).toEqual([]);
+      expect(documents()).toMatchObject([{ path: `/documents/${source.certname}`, status: 304 }]);
       expect(encLog().slice(calls)).toEqual([expect.stringContaining('source=unchanged age=0')]);
-      expect(written()).toEqual(before);
+      expect(seen(host)).toEqual(before);
     }, 60_000);
 
-    it('removes the file of a domain that was deleted, and no other', async () => {
-      const before = written();
-      const gone = `domains/${await source.removeDomain()}.xml`;
-      expect(Object.keys(before)).toContain(gone);
-      expect((await puppet.agent(source.certname)).status).toBe(2);
-      expect(Object.keys(written())).toEqual(Object.keys(before).filter((name) => name !== gone));
+    it('removes a domain that was deleted, and no other', async () => {
+      const before = seen(host);
+      const gone = await source.removeDomain();
+      expect(Object.keys(before.domains)).toContain(gone);
+      expect((await agent(source.certname)).status).toBe(2);
+      expect(Object.keys(seen(host).domains)).toEqual(Object.keys(before.domains).filter((name) => name !== gone));
     }, 60_000);
 
     it('gets nothing that Corral must not serve', async () => {
@@ -121,40 +121,95 @@ describe.skipIf(reason)('puppetserver and agent', () => {
 
     beforeAll(async () => {
       server = await startFaultServer({ documents: {}, tls: { requireClientCert: true } });
-      forget();
+      await forget();
       const { url, token, caFile, clientCertFile: certFile, clientKeyFile: keyFile } = server;
       puppet.configure({ url, token, caFile, certFile, keyFile, timeout: TIMEOUT, maxAge: MAX_AGE });
       server.documents[CERTNAME] = exampleDocument(OLD);
       // The first run makes the certificate and gets the plugins.
-      expect((await puppet.agent(CERTNAME)).status).toBe(2);
+      expect((await agent(CERTNAME)).status).toBe(2);
+      expect(seen(host)).toMatchObject(expectedOf(OLD));
     }, 180_000);
 
     afterAll(async () => {
       await server?.close();
     });
 
+    it('sends the reports of the runs, and keeps them while it cannot', async () => {
+      server.reports.length = 0;
+      server.mode = '500';
+      await agent(CERTNAME);
+      expect(server.reports).toEqual([]);
+      expect(puppet.log).toMatch(/corral report: the report \S+ waits/);
+      await server.reset();
+      await agent(CERTNAME);
+      const sent = server.reports.map(({ path, body }) => ({ path, ...(JSON.parse(body) as { resource_statuses: Mapping }) }));
+      const same = { path: '/reports/puppet', host: CERTNAME, resource_statuses: { [`Corral_document[${OLD}]`]: { failed: false, skipped: false } } };
+      expect(sent).toMatchObject([same, same]);
+      expect(Object.keys(sent[1]!.resource_statuses).every((ref) => ref.startsWith('Corral_'))).toBe(true);
+    }, 60_000);
+
+    it('says with --noop what would change, and changes nothing', async () => {
+      damage(host);
+      const before = seen(host);
+      const ran = await puppet.agent(CERTNAME, { prefix: host.prefix, noop: true });
+      expect(ran.report).toMatchObject({ noop: true, noop_pending: true });
+      expect(events(ran)).toEqual(
+        expect.arrayContaining([
+          'Corral_bridge[br-17-0] ensure (corrective)',
+          'Corral_ceph_config[ceph] ensure (corrective)',
+          'Corral_domain[vm-17] ensure (corrective)',
+        ]),
+      );
+      expect(seen(host)).toEqual(before);
+    }, 60_000);
+
+    it('repairs what was damaged by hand, one event for each, as corrective changes', async () => {
+      damage(host);
+      host.sh('virsh -q desc --config --title vm-18 spoiled');
+      const ran = await agent(CERTNAME);
+      expect(ran.status).toBe(2);
+      expect(events(ran)).toEqual([
+        'Corral_bridge[br-17-0] ensure (corrective)',
+        'Corral_ceph_config[ceph] ensure (corrective)',
+        'Corral_domain[vm-17] ensure (corrective)',
+        'Corral_domain[vm-18] title (corrective)',
+      ]);
+      expect(seen(host)).toMatchObject(expectedOf(OLD));
+    }, 60_000);
+
     it('removes only what the document says is absent', async () => {
-      const stranger = join(puppet.target, 'domains/made-by-hand.xml');
-      writeFileSync(stranger, '<domain/>');
+      host.sh(`printf "<domain type='qemu'><name>made-by-hand</name><memory>65536</memory><os><type>hvm</type></os></domain>" >/run/hand.xml`);
+      host.virsh('define', '/run/hand.xml');
       const domains = exampleDomains(OLD);
-      const { 'vm-17': kept, 'vm-18': gone } = domains;
-      server.documents[CERTNAME] = exampleDocument(NEW, { 'vm-17': kept!, 'vm-18': { ensure: 'absent' } });
-      expect((await puppet.agent(CERTNAME)).status).toBe(2);
-      expect(Object.keys(written())).toEqual(expect.arrayContaining(['domains/made-by-hand.xml', 'domains/vm-17.xml', 'document.json']));
-      expect(Object.keys(written())).not.toContain('domains/vm-18.xml');
+      const { 'vm-17': kept, 'vm-18': gone } = domains as Record<string, Mapping>;
+      server.documents[CERTNAME] = exampleDocument(NEW, { 'vm-17': kept!, 'vm-18': { ensure: 'absent', uuid: gone!['uuid']! } });
+      expect((await agent(CERTNAME)).status).toBe(2);
+      expect(Object.keys(seen(host).domains)).toEqual(['made-by-hand', 'vm-17']);
 
       // Not named any more is not absent.
       server.documents[CERTNAME] = exampleDocument('43-00', { 'vm-18': gone! });
-      expect((await puppet.agent(CERTNAME)).status).toBe(2);
-      expect(Object.keys(written())).toEqual(expect.arrayContaining(['domains/vm-17.xml', 'domains/vm-18.xml']));
+      expect((await agent(CERTNAME)).status).toBe(2);
+      expect(Object.keys(seen(host).domains)).toEqual(['made-by-hand', 'vm-17', 'vm-18']);
+      host.virsh('undefine', 'made-by-hand');
+    }, 60_000);
+
+    it('stops before anything is changed when any thing of the document is wrong', async () => {
+      const before = seen(host);
+      const { 'vm-17': kept } = exampleDomains(NEW) as Record<string, Mapping>;
+      server.documents[CERTNAME] = exampleDocument(NEW, { 'vm-17': kept!, 'vm-18': { ...kept!, xml: '<domain>' } });
+      const ran = await agent(CERTNAME);
+      expect([ran.status, ran.output]).toEqual([1, expect.stringContaining('Some pre-run checks failed')]);
+      expect(ran.output).toContain('vm-18');
+      expect(seen(host)).toEqual(before);
     }, 60_000);
 
     it('shows no secret in what the agent and the server print', async () => {
-      rmSync(join(puppet.target, 'ceph-client.json'));
-      const ran = await puppet.agent(CERTNAME, '--show_diff', '--debug');
+      server.documents[CERTNAME] = exampleDocument(OLD);
+      host.sh('rm /etc/ceph/ceph.client.libvirt.keyring');
+      const ran = await agent(CERTNAME, '--show_diff', '--debug');
       expect(ran.status).toBe(2);
-      expect(written()['ceph-client.json']).toContain(SECRET);
-      expect(ran.output + puppet.log).not.toContain(SECRET);
+      expect(seen(host).files['/etc/ceph/ceph.client.libvirt.keyring']).toContain(SECRET);
+      expect(ran.output + puppet.log + JSON.stringify(ran.report)).not.toContain(SECRET);
     }, 60_000);
 
     it('refuses data without its classification and a version that is not the one of the ENC', async () => {
@@ -163,11 +218,11 @@ describe.skipIf(reason)('puppetserver and agent', () => {
       const mixed = exampleDocument(NEW);
       (mixed.hiera as Mapping)['corral::document'] = OLD;
       server.documents[CERTNAME] = mixed;
-      cataloguesFailed(await puppet.agent(CERTNAME));
+      cataloguesFailed(await agent(CERTNAME));
     }, 60_000);
 
-    /** The state before a run: a copy of OLD, NEW on the server, and one file that a run would restore. */
-    const prepare = async (copy: Copy): Promise<Record<string, string>> => {
+    /** The state before a run: a copy of OLD, NEW on the server, and a host that a run would repair. */
+    const prepare = async (copy: Copy): Promise<Seen> => {
       await server.reset();
       puppet.client.clearCache();
       if (copy !== 'no copy') {
@@ -176,10 +231,10 @@ describe.skipIf(reason)('puppetserver and agent', () => {
         puppet.client.ageCache(CERTNAME, copy === 'young copy' ? MAX_AGE - 600 : MAX_AGE + 600);
       }
       puppet.chown();
-      rmSync(join(puppet.target, 'domains/vm-17.xml'), { force: true });
+      damage(host);
       server.documents[CERTNAME] = exampleDocument(NEW);
       server.requests.length = 0;
-      return written();
+      return seen(host);
     };
 
     // Each fault once with a copy that is young, and the two other states for one fault of each kind.
@@ -188,38 +243,34 @@ describe.skipIf(reason)('puppetserver and agent', () => {
     it.each(cells)('$fault with $copy: $outcome', { timeout: 60_000 }, async (cell) => {
       const before = await prepare(cell.copy);
       await server.setMode(cell.fault);
-      const ran = await puppet.agent(CERTNAME);
+      const ran = await agent(CERTNAME);
       if (cell.outcome === 'fails') {
         cataloguesFailed(ran);
         expect(ran.output).toContain(cell.because);
-        expect(written()).toEqual(before);
+        expect(seen(host)).toEqual(before);
       } else {
         const version = cell.outcome === 'fresh' ? NEW : OLD;
-        const domains = exampleDomains(version) as Record<string, { xml: string }>;
         expect([ran.status, ran.output]).toEqual([2, expect.stringContaining('Applied catalog')]);
-        expect(JSON.parse(written()['document.json']!)).toMatchObject({ document: version });
-        for (const [name, { xml }] of Object.entries(domains)) {
-          expect(written()[`domains/${name}.xml`]).toBe(interpolated(xml));
-        }
+        expect(seen(host)).toMatchObject(expectedOf(version));
       }
       const noAnswer = cell.fault === 'refused' || cell.fault === 'tls-error';
-      expect(server.requests.length).toBe(noAnswer ? 0 : 1);
+      expect(server.requests.filter(({ method }) => method === 'GET').length).toBe(noAnswer ? 0 : 1);
     });
 
     it('an environment that the server does not have: fails', async () => {
       const before = await prepare('young copy');
       await server.setMode('unknown-environment');
-      const ran = await puppet.agent(CERTNAME);
+      const ran = await agent(CERTNAME);
       cataloguesFailed(ran);
       expect(ran.output).toContain("Could not find a directory environment named 'nosuchenvironment'");
-      expect(written()).toEqual(before);
+      expect(seen(host)).toEqual(before);
     }, 60_000);
 
     it('a client certificate that the server does not take: fails', async () => {
       await prepare('no copy');
       const { url, token, caFile } = server;
       puppet.configure({ url, token, caFile, timeout: TIMEOUT, maxAge: MAX_AGE });
-      cataloguesFailed(await puppet.agent(CERTNAME));
+      cataloguesFailed(await agent(CERTNAME));
     }, 60_000);
 
     it('the compile fails when Hiera does not have Corral', async () => {
@@ -230,10 +281,10 @@ describe.skipIf(reason)('puppetserver and agent', () => {
       const before = await prepare('no copy');
       try {
         writeFileSync(hiera, 'version: 5\nhierarchy: []\n');
-        const ran = await puppet.agent(CERTNAME);
+        const ran = await agent(CERTNAME);
         cataloguesFailed(ran);
         expect(ran.output).toMatch(/expects a value for parameter 'document'/);
-        expect(written()).toEqual(before);
+        expect(seen(host)).toEqual(before);
       } finally {
         writeFileSync(hiera, good);
       }
