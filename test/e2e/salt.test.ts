@@ -1,12 +1,14 @@
 /** A real salt-master and a real minion get their states and data from Corral: `state.apply`. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FaultDocument, type FaultServer, type Mapping, startFaultServer } from './faults.ts';
 import { type Host, removeWire, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
 import { AWKWARD, changed, damage, failures, KEYS, nodeDocument, SECRET_UUID, stateOf, until } from './salt-documents.ts';
-import { type SaltRig, startSalt, whyNoSalt } from './salt-rig.ts';
+import { ENGINE, type SaltRig, startSalt, VENV, whyNoSalt } from './salt-rig.ts';
 
 const reason = whyNoSalt() ?? whyNoHost();
 if (reason !== undefined) console.warn(`SKIPPED: Salt with Corral: ${reason}`);
@@ -325,9 +327,40 @@ describe.skipIf(reason !== undefined)('salt-master and salt-minion', () => {
   );
 
   test(
+    'a minion without a master asks and tells Corral by itself',
+    async () => {
+      const id = 'alone.example.net';
+      const document = nodeDocument(id);
+      const corral = document.pillar!['corral'] as Mapping;
+      corral['hypervisor'] = { domains: {} };
+      corral['ceph'] = {};
+      server.documents[id] = document;
+      server.reports.length = 0;
+      const folderOfIt = join(rig.folder, 'alone');
+      const settings = { url: server.url, ca_file: server.caFile!, token_file: join(folder, 'token'), cache_dir: join(folderOfIt, 'cache') };
+      const config = { id, root_dir: folderOfIt, file_client: 'local', file_roots: { base: [rig.stateTree] } };
+      const managed = { corral_host_command: ENGINE, corral_manage_packages: false, corral_manage_services: false };
+      mkdirSync(folderOfIt);
+      writeFileSync(join(folderOfIt, 'minion'), JSON.stringify({ ...config, ...managed, corral: settings, ext_pillar: [{ corral: {} }], return: 'corral' }));
+      const call = `mount -t tmpfs tmpfs /var/lib/corral && ${VENV}/bin/salt-call -c ${folderOfIt} --retcode-passthrough -l error state.apply corral sync_mods=all`;
+      const env = { ...process.env, PYTHONPATH: join(rig.folder, 'extension') };
+      const once = () => promisify(execFile)('unshare', ['--mount', 'sh', '-c', call], { env });
+      expect((await once()).stdout).toContain('41-9f2c0a1b2c3d4e5f');
+      expect(server.reports.map(({ body }) => (JSON.parse(body) as Report).id)).toEqual([id]);
+      // While Corral is away a copy stands in, and the report waits for the next run.
+      await server.setMode('refused');
+      await once();
+      await server.setMode('good');
+      await once();
+      expect(server.reports).toHaveLength(3);
+    },
+    TIMEOUT,
+  );
+
+  test(
     'without any pillar the states fail rather than do nothing',
     async () => {
-      const settings = { id: MINION, root_dir: join(rig.folder, 'alone'), file_client: 'local', file_roots: { base: [rig.stateTree] } };
+      const settings = { id: MINION, root_dir: join(rig.folder, 'none'), file_client: 'local', file_roots: { base: [rig.stateTree] } };
       writeFileSync(join(rig.folder, MINION, 'etc', 'minion'), JSON.stringify(settings));
       const { status, stdout } = await rig.call(MINION, ['state.apply', 'corral', 'sync_mods=all']);
       expect(status).not.toBe(0);

@@ -85,8 +85,7 @@ def states() -> list:
 
 
 def needs() -> list:
-    """Return what packages and services are for: the states, and the kinds of storage pools.
-    """
+    """Return what packages and services are for: the states, and the kinds of storage pools."""
     pools = _section(_document(), "hypervisor", "pools").values()
     return sorted({*states(), *(pool["kind"] for pool in pools if pool.get("kind"))})
 
