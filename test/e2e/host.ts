@@ -8,7 +8,7 @@
  *   host.stop();
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -107,8 +107,8 @@ END
 chmod 755 /etc/corral/corral-host
 sysctl -qw net.ipv6.conf.all.disable_ipv6=0 || true
 ip link set lo up
-virtlogd >>${log} 2>&1 &
-libvirtd >>${log} 2>&1 &
+virtlogd --pid-file /run/libvirt/virtlogd.pid >>${log} 2>&1 &
+libvirtd --pid-file /run/libvirt/libvirtd.pid >>${log} 2>&1 &
 # Our end of this pipe closes with the test's process, however that ends; all that runs here ends with this shell.
 cat >/dev/null
 `;
@@ -168,8 +168,9 @@ export async function startHost({ name, index }: HostOptions): Promise<Host> {
       break;
     } catch (error) {
       if (tries < 120 && outer.exitCode === null) continue;
+      const said = readFileSync(log, 'utf8').slice(-2000);
       stop();
-      throw new Error(`libvirtd does not answer: ${errors}`, { cause: error });
+      throw new Error(`libvirtd does not answer: ${errors}${said}`, { cause: error });
     }
   }
   const attempt: Host['try'] = (command, args, { input, timeout, env } = {}) =>
