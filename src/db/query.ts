@@ -67,7 +67,7 @@ export function parseListQuery(catalog: Catalog, model: Model, params: URLSearch
       filters.push({ name, sql: filterSql(catalog, model, name, value) });
     }
   }
-  const sort = parseSort(model, seen.get('sort'));
+  const sort = parseSort(model, seen.get('sort') ?? model.resource.sort);
   return {
     filters,
     sort,

@@ -1,18 +1,21 @@
 import { Hono, type Context } from 'hono';
 import { allow } from '../auth/identity.ts';
-import { reverseNames, parseListQuery, parseRowQuery, type ListQuery } from '../db/query.ts';
+import { CONVERGENCE, reverseNames, parseListQuery, parseRowQuery, type ListQuery } from '../db/query.ts';
 import type { Model } from '../db/catalog.ts';
 import { getRow, idOf, keyOf, listRows, type Row } from '../db/read.ts';
 import { toProblem } from '../db/errors.ts';
 import { changeThing, createThing, deleteThing, putThing } from '../db/write.ts';
 import type { Values } from '../db/transaction.ts';
+import type { Convergence } from '../reports/convergence.ts';
 import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
 import { guardOf, type Guard } from '../kernel/etag.ts';
 import { splitSuffix, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
+import { keyHref } from '../pages/link.ts';
 import type { Option, Related } from '../pages/types.ts';
 import { parseWait, untilConverged, waitParameters } from '../events/wait.ts';
 import { answer, formatOf, offered, pageContext, type Env, type Services } from './answer.ts';
+import { convergenceOfKey, withConvergence } from './convergence.ts';
 import { fromForm } from './form.ts';
 
 /** Rows of a relation on the page of a thing. */
@@ -27,6 +30,8 @@ interface Target {
   /** Undefined: the list. */
   readonly key: string | undefined;
   readonly suffix: Format | undefined;
+  /** `/convergence` below the thing is meant. */
+  readonly convergence?: boolean;
 }
 
 /**
@@ -56,7 +61,8 @@ function targetOf(services: Services, url: string, prefix: string): Target {
   if (!model) throw new Problem('not-found', `There is no noun '${name.name.slice(0, 100)}'; /api/v1 lists them`);
   if (key === undefined) return { model, key, suffix: 'format' in name ? name.format : undefined };
   const split = splitSuffix(key, offered);
-  return { model, key: split.name, suffix: split.format };
+  const below = model.resource.observed ? /^(.+)\/convergence$/.exec(split.name)?.[1] : undefined;
+  return { model, key: below ?? split.name, suffix: split.format, convergence: below !== undefined };
 }
 
 async function dispatch(services: Services, context: Ctx, target: Target): Promise<Response> {
@@ -65,10 +71,11 @@ async function dispatch(services: Services, context: Ctx, target: Target): Promi
   try {
     if (method === 'GET' || method === 'HEAD') {
       allow(context.get('identity')!, 'read');
+      if (target.convergence) return await showConvergence(services, context, target.model, target.key!);
       return await (target.key === undefined ? list(services, context, target.model) : show(services, context, target.model, target.key));
     }
     const possible = methodsOf(target);
-    if (!possible.includes(method) && !(method === 'POST' && target.key !== undefined)) {
+    if (!possible.includes(method) && !(method === 'POST' && target.key !== undefined && !target.convergence)) {
       throw new Problem('method-not-allowed', `${method} is not possible here; possible: ${possible.join(', ')}`, { extra: { allow: possible.join(', ') } });
     }
     allow(context.get('identity')!, 'write');
@@ -78,7 +85,8 @@ async function dispatch(services: Services, context: Ctx, target: Target): Promi
   }
 }
 
-function methodsOf({ model, key }: Target): string[] {
+function methodsOf({ model, key, convergence }: Target): string[] {
+  if (convergence) return ['GET'];
   const without = new Set(model.resource.readOnly ? ['create', 'update', 'delete'] : model.resource.without);
   if (key === undefined) return ['GET', ...(without.has('create') ? [] : ['POST'])];
   return [
@@ -117,7 +125,7 @@ async function list(services: Services, context: Ctx, model: Model): Promise<Res
     headers['Link'] = `<${url.pathname}${url.search}>; rel="next"`;
   }
   const data = {
-    [model.resource.plural]: page.rows,
+    [model.resource.plural]: await withConvergence(services, model, page.rows, query.include),
     ...(page.next === undefined ? {} : { next: `${url.pathname}${url.search}` }),
     ...(page.total === undefined ? {} : { total: page.total }),
   };
@@ -144,7 +152,7 @@ async function show(services: Services, context: Ctx, model: Model, key: string)
   const patience = parseWait(model, searchParams);
   const query = parseRowQuery(model, searchParams, model.resource.observed ? waitParameters : []);
   if (patience !== undefined) return showConverged(services, context, model, key, query, patience);
-  const row = await getRow(services.db(), services.catalog, model, key, query);
+  const [row] = (await withConvergence(services, model, [await getRow(services.db(), services.catalog, model, key, query)], query.include)) as [Row];
   const version = row['version'] as number | undefined;
   return format === 'html' ? showPage(services, context, model, row) : answer(context, format, row, () => '', { version });
 }
@@ -167,6 +175,14 @@ async function showConverged(
   return answer(context, format, { ...row, convergence }, () => '', { version: row['version'] as number | undefined });
 }
 
+/** `/convergence`: asked at, served at, applied at, and why not. */
+async function showConvergence(services: Services, context: Ctx, model: Model, key: string): Promise<Response> {
+  parseRowQuery(model, new URL(context.req.url).searchParams);
+  const convergence = await convergenceOfKey(services, model, key);
+  if (formatOf(context) === 'html') return context.redirect(`${keyHref(model, key)}#convergence`, 303);
+  return answer(context, formatOf(context), convergence, () => '');
+}
+
 async function showPage(services: Services, context: Ctx, model: Model, row: Row, once?: Values): Promise<Response> {
   const related: Related[] = [];
   const parts = new Set(Object.values(model.parts).flatMap((inner) => Object.values(inner)));
@@ -187,7 +203,16 @@ async function showPage(services: Services, context: Ctx, model: Model, row: Row
   }
   const labels = await labelsOf(services, model, row);
   const version = row['version'] as number | undefined;
-  const view = { model, row, related, labels, etag: `"${version ?? 0}.page"`, ...(once ? { once } : {}) };
+  const convergence = model.resource.observed ? (await withConvergence(services, model, [row], [CONVERGENCE]))[0]![CONVERGENCE] : undefined;
+  const view = {
+    model,
+    row,
+    related,
+    labels,
+    etag: `"${version ?? 0}.page"`,
+    ...(once ? { once } : {}),
+    ...(convergence ? { convergence: convergence as Convergence } : {}),
+  };
   return answer(context, 'html', row, () => services.pages.thing(pageContext(services, context), view), { version, status: once ? 201 : 200 });
 }
 

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
 import { LONGEST, TIMEOUT } from '../events/wait.ts';
-import { operatorMeanings, operatorsOf, reverseNames } from '../db/query.ts';
+import { CONVERGENCE, operatorMeanings, operatorsOf, reverseNames } from '../db/query.ts';
 import { problems } from '../kernel/problem.ts';
+import { convergencePath, convergenceSchema, reportPaths } from './openapi.reports.ts';
 
 type Json = Record<string, unknown>;
 
@@ -24,13 +25,24 @@ const problemResponse = (description: string): Json => ({
 /** The description of the API (OpenAPI 3.1), made from the declarations. */
 export function openApi(catalog: Catalog, version: string): Json {
   const paths: Json = {};
-  const schemas: Json = { Problem: problemSchema() };
+  const schemas: Json = { Problem: problemSchema(), Convergence: convergenceSchema() };
   for (const model of catalog.models) {
     const name = model.resource.title.replaceAll(/[^A-Za-z]+(.)?/g, (_, next: string | undefined) => next?.toUpperCase() ?? '');
     schemas[name] = rowSchema(model);
     Object.assign(paths, pathsOf(model, name, schemas));
   }
   Object.assign(paths, documentPaths());
+  Object.assign(
+    paths,
+    reportPaths({
+      400: problemResponse('The body cannot be read.'),
+      401: problemResponse('No token, or an unknown one.'),
+      403: problemResponse('The token may not report for this node.'),
+      404: problemResponse('There is no such node.'),
+      413: problemResponse('The body is too large.'),
+      422: problemResponse('It is not of the form; errors names the places.'),
+    }),
+  );
   return {
     openapi: '3.1.0',
     info: {
@@ -39,7 +51,7 @@ export function openApi(catalog: Catalog, version: string): Json {
       description: 'The source of truth for a fleet of virtualisation hosts. Sizes are bytes, bandwidth bytes per second, memory bytes, times RFC 3339 in UTC.',
     },
     security: [{ token: [] }],
-    tags: [...new Set(catalog.models.map((model) => model.resource.area)), 'Documents'].map((name) => ({ name })),
+    tags: [...new Set(catalog.models.map((model) => model.resource.area)), 'Documents', 'Reports'].map((name) => ({ name })),
     paths,
     components: {
       securitySchemes: {
@@ -177,7 +189,7 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
       parameters: [guard],
       responses: { 204: { description: 'Deleted.' }, ...written },
     };
-  return { [`/api/v1/${route}`]: listed, [`/api/v1/${route}/{key}`]: one };
+  return { [`/api/v1/${route}`]: listed, [`/api/v1/${route}/{key}`]: one, ...(resource.observed ? convergencePath(model, found) : {}) };
 }
 
 function listParameters(model: Model): Json[] {
@@ -196,7 +208,11 @@ function listParameters(model: Model): Json[] {
 }
 
 function rowParameters(model: Model): Json[] {
-  const relations = [...model.fields.filter((field) => field.ref !== undefined).map((field) => field.name), ...reverseNames(model).keys()];
+  const relations = [
+    ...(model.resource.observed ? [CONVERGENCE] : []),
+    ...model.fields.filter((field) => field.ref !== undefined).map((field) => field.name),
+    ...reverseNames(model).keys(),
+  ];
   return [
     { name: 'fields', in: 'query', schema: { type: 'string' }, description: 'Only these fields, with a comma between.' },
     ...(relations.length > 0

@@ -35,6 +35,8 @@ export interface Resource {
   readonly immutable?: readonly string[];
   /** Fields that the database needs and a creation may leave out, because the verb fills them in. */
   readonly optional?: readonly string[];
+  /** How lists are sorted unless they are told otherwise, as `sort` has it. By id when left out. */
+  readonly sort?: string;
   /** Columns of lists, for people. */
   readonly columns: readonly string[];
   /** The rows cannot be written through the API. */
@@ -59,7 +61,7 @@ export interface Computed {
   readonly schema: z.ZodType;
   /** Where no column holds it: SQL of its value for the row of this alias, and that value's type. */
   readonly sql?: (alias: string) => RawBuilder<unknown>;
-  readonly type?: 'text' | 'timestamptz' | 'boolean' | 'json';
+  readonly type?: 'text' | 'timestamptz' | 'boolean' | 'bigint' | 'json';
 }
 
 /** How a row is found on the hosts that build it; each is SQL for the row of this alias. */

@@ -68,6 +68,12 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .card:hover { border-color: var(--accent); background: var(--accent-soft); }
 .card b { display: block; font-size: 1.5rem; line-height: 1.15; font-variant-numeric: tabular-nums; color: var(--accent); }
 .card span { font-size: .9rem; }
+.why { border-left: 3px solid var(--warn); padding-left: .7rem; max-width: none; overflow-wrap: anywhere; }
+.changes { margin: 0; padding-left: 1.1rem; }
+.log { list-style: none; margin: 0; padding: .6rem 1rem; background: var(--panel); border: 1px solid var(--line); border-radius: var(--radius); font-size: .875rem; }
+.log li { overflow-wrap: anywhere; white-space: pre-wrap; padding: .15rem 0 .15rem .6rem; border-left: 3px solid transparent; }
+.log .bad { border-color: var(--bad); }
+.log .warn { border-color: var(--warn); }
 .steps { padding-left: 1.4rem; margin: 0; }
 .steps .help { margin: 0 0 .4rem; }
 .steps .done::marker { content: "✓ "; color: var(--good); }

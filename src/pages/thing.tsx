@@ -2,8 +2,11 @@ import type { Field, Model } from '../db/catalog.ts';
 import { reverseNames } from '../db/query.ts';
 import { keyOf, type Row } from '../db/read.ts';
 import { isRecord } from '../kernel/codec.ts';
+import { ConvergencePanel } from './convergence.tsx';
 import { Crumbs, Layout, render } from './layout.tsx';
 import { canCreate, canDelete, canUpdate, documentHref, editHref, envelopes, keyHref, listHref, nameOf, newHref, thingAs, thingHref, titleOf } from './link.ts';
+import { NodeStatusPanel, shownByPanel } from './node-status.tsx';
+import { ReportPanels, shownByReport } from './report.tsx';
 import { columnsOf, Table } from './table.tsx';
 import type { PageContext, Related, ThingView } from './types.ts';
 import { Badge, Time, Value } from './value.tsx';
@@ -149,6 +152,9 @@ const Documents = ({ node }: { node: string }) => (
   </nav>
 );
 
+/** What pages of some nouns show in their own way, and the fields that they leave out for it. */
+const own: Readonly<Record<string, ReadonlySet<string>>> = { node: shownByPanel, report: shownByReport };
+
 /** The page of one thing, with all that it touches. */
 export function thingPage(context: PageContext, view: ThingView): string {
   const { model, row, related, labels, once } = view;
@@ -156,8 +162,9 @@ export function thingPage(context: PageContext, view: ThingView): string {
   const admin = context.identity?.kind === 'admin';
   const parts = Object.entries(model.parts);
   const state = row['state'];
-  const { columns, key } = model.resource;
-  const shown = (field: Field): boolean => model.fields.length <= FOLD || columns.includes(field.name) || key.includes(field.name);
+  const { columns, key, noun } = model.resource;
+  const fields = model.fields.filter((field) => own[noun]?.has(field.name) !== true);
+  const shown = (field: Field): boolean => fields.length <= FOLD || columns.includes(field.name) || key.includes(field.name);
   return render(
     <Layout context={context} title={`${title} · ${model.resource.title}`} model={model}>
       <Crumbs steps={[[listHref(model), pluralOf(model)]]} />
@@ -175,16 +182,24 @@ export function thingPage(context: PageContext, view: ThingView): string {
           {admin && canDelete(model) ? <Delete view={view} title={title} /> : null}
         </div>
       </div>
-      {model.resource.noun === 'node' ? <Documents node={keyOf(model, row)} /> : null}
+      {noun === 'node' ? (
+        <>
+          <Documents node={keyOf(model, row)} />
+          <NodeStatusPanel context={context} row={row} convergence={view.convergence} />
+        </>
+      ) : view.convergence ? (
+        <ConvergencePanel context={context} convergence={view.convergence} />
+      ) : null}
       <section class="panel" aria-label={`This ${nounOf(model)}`}>
-        <Fields context={context} fields={model.fields.filter(shown)} row={row} labels={labels} />
-        {model.fields.every(shown) ? null : (
+        <Fields context={context} fields={fields.filter(shown)} row={row} labels={labels} />
+        {fields.every(shown) ? null : (
           <details>
-            <summary>More fields ({model.fields.filter((field) => !shown(field)).length})</summary>
-            <Fields context={context} fields={model.fields.filter((field) => !shown(field))} row={row} labels={labels} />
+            <summary>More fields ({fields.filter((field) => !shown(field)).length})</summary>
+            <Fields context={context} fields={fields.filter((field) => !shown(field))} row={row} labels={labels} />
           </details>
         )}
       </section>
+      {noun === 'report' ? <ReportPanels row={row} /> : null}
       {parts.map(([name, inner]) =>
         Object.entries(inner).map(([part, partModel]) => {
           const has = isRecord(row[name]) ? row[name][part] : undefined;

@@ -1,6 +1,7 @@
 import type { Identity } from '../auth/identity.ts';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
 import type { Page, Row } from '../db/read.ts';
+import type { Convergence } from '../reports/convergence.ts';
 import type { ProblemDocument } from '../kernel/problem.ts';
 
 /** What every page needs. */
@@ -28,6 +29,8 @@ export interface ThingView {
   /** Shown once, e.g. a new token. */
   readonly once?: Readonly<Record<string, unknown>>;
   readonly etag: string;
+  /** How far its hosts are with it, where hosts build it. */
+  readonly convergence?: Convergence;
 }
 
 /** A thing that a reference may name: its natural key, and what people call it. */

@@ -18,10 +18,30 @@ const tones: Readonly<Record<string, string>> = {
   pmsuspended: 'warn',
   deactivated: 'bad',
   crashed: 'bad',
+  converged: 'good',
+  present: 'good',
+  changed: 'good',
+  ok: 'good',
+  drift_corrected: 'warn',
+  drifted: 'warn',
+  pending: 'warn',
+  noop: 'warn',
+  skipped: 'warn',
+  pending_restart: 'warn',
+  waiting: 'warn',
+  stale: 'warn',
+  held: 'off',
+  absent: 'off',
+  never_reported: 'off',
+  failed: 'bad',
+  compile_failed: 'bad',
 };
 
+/** Fields whose values are states. */
+const badges: ReadonlySet<string> = new Set(['state', 'observed_state', 'status', 'outcome', 'result']);
+
 /** A state in words, with a colour that repeats what the words say. */
-export const Badge = ({ state }: { state: string }) => <span class={`badge ${tones[state] ?? 'plain'}`}>{state}</span>;
+export const Badge = ({ state }: { state: string }) => <span class={`badge ${tones[state] ?? 'plain'}`}>{state.replaceAll('_', ' ')}</span>;
 
 /** A time in UTC. */
 export const Time = ({ at }: { at: string | Date }) => {
@@ -83,7 +103,7 @@ export const Value = ({ catalog, field, value, label, short = false }: ValueProp
   if (value === null || value === undefined || value === '') return <None meaning={isRate(field) || /iops/.test(field.name) ? 'no limit' : 'none'} />;
   if (field.ref !== undefined) return <Ref target={catalog.byNoun(field.ref)} value={value} label={label} />;
   if (field.unit === 'bytes' && typeof value === 'number') return <Bytes bytes={value} per={isRate(field)} />;
-  if (field.name === 'state' || field.name === 'observed_state') return <Badge state={String(value)} />;
+  if (badges.has(field.name)) return <Badge state={String(value)} />;
   if (field.name.endsWith('_at')) return <Time at={String(value)} />;
   if (field.name === 'load' && typeof value === 'number') {
     const percent = Math.round(value * 100);

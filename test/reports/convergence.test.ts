@@ -188,3 +188,24 @@ test('every noun that hosts build says how far they are', async () => {
     hosts: [{ state: 'failed' }, { node: 'mon1.example.com', state: 'converged' }],
   });
 });
+
+test('is read below a thing, in it and in lists of it, and on its page', async () => {
+  const below = await get(corral, `/api/v1/vms/${vm}/convergence`);
+  expect(below).toMatchObject({ state: expect.any(String), node: NODE, desired: 'running' });
+  expect(await get(corral, `/api/v1/vms/${vm}/convergence.json`)).toEqual(below);
+  expect(await get(corral, `/api/v1/vms/${vm}?include=convergence,hypervisor`)).toMatchObject({ convergence: below, hypervisor: { node: NODE } });
+  expect(((await get(corral, '/api/v1/vms?include=convergence&fields=name'))['vms'] as unknown[])[0]).toMatchObject({ convergence: below });
+  expect(await get(corral, `/api/v1/nodes/${NODE}/convergence`)).toMatchObject({ node: NODE, desired: 'converged' });
+  const page = await corral.request(`/api/v1/vms/${vm}/convergence`, { headers: { accept: 'text/html' } });
+  expect([page.status, page.headers.get('location')]).toEqual([303, `/api/v1/vms/${vm}#convergence`]);
+  expect(await (await corral.request(`/api/v1/vms/${vm}.html`)).text()).toContain('id="convergence"');
+  for (const [method, path, status] of [
+    ['GET', '/api/v1/vms/999/convergence', 404],
+    ['GET', '/api/v1/sites/fra1/convergence', 404],
+    ['GET', '/api/v1/sites?include=convergence', 400],
+    ['GET', `/api/v1/vms/${vm}/convergence?x=1`, 400],
+    ['DELETE', `/api/v1/vms/${vm}/convergence`, 405],
+    ['POST', `/api/v1/vms/${vm}/convergence`, 405],
+  ] as const)
+    expect([method, path, (await corral.request(path, { method })).status]).toEqual([method, path, status]);
+});

@@ -72,5 +72,7 @@ export const observation: Resource = {
     result_at: z.string().nullable().describe('When the run began that first said so.'),
   },
   columns: ['node', 'kind', 'name', 'state', 'managed', 'result', 'error'],
+  /* What Corral did not make comes first. */
+  sort: 'managed,kind,name',
   readOnly: true,
 };

@@ -65,5 +65,6 @@ export const report: Resource = {
     logs: z.array(z.json()).describe('What it logged from notice up: level, message, source, at.'),
   },
   columns: ['began_at', 'node', 'outcome', 'tool', 'applied', 'message'],
+  sort: '-began_at',
   readOnly: true,
 };

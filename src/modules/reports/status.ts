@@ -88,6 +88,11 @@ export const nodeStatusFields: Readonly<Record<string, Computed>> = {
     ),
     type: 'json',
   },
+  unknown_domains: {
+    schema: z.int().describe('Domains that it runs and Corral did not make: observations with kind=domain and managed=false.'),
+    sql: (t) => sql`(select count(*) from observation o where o.node_id = ${sql.id(t)}.id and o.kind = 'domain' and o.managed = false)`,
+    type: 'bigint',
+  },
   reported_at: { schema: time.describe('When its newest report came.'), sql: ofStatus(sql`s.reported_at`), type: 'timestamptz' },
   heartbeat_at: { schema: time.describe('When its newest heartbeat came.'), sql: ofStatus(sql`s.heartbeat_at`), type: 'timestamptz' },
 };
