@@ -134,10 +134,12 @@ test('one that is moved while somebody waits: held, and converged when both host
   await call(one, 'PATCH', `/api/v1/vms/${id}`, { hypervisor: OTHER, state: 'running' });
   const held = await wait(`vms/${id}`, 'wait=converged&timeout=0');
   expect([held.body.convergence?.state, held.body.convergence?.why_not]).toEqual(['held', expect.stringContaining(HV)]);
+  const observed = async (): Promise<unknown> => (await call(one, 'GET', `/api/v1/vms/${id}`)).body['observed_state'];
   let answered = false;
   const waiting = wait(`vms/${id}`, 'wait=converged&timeout=20').finally(() => (answered = true));
   /* The new host is quicker, and has it defined only. */
   await report(two, OTHER);
+  expect(await observed()).toBe('shutoff');
   await sleep(200);
   expect(answered).toBe(false);
   await report(two, HV);
