@@ -90,7 +90,9 @@ class Engine:
             try:
                 self.kind(kind).apply(name, spec, before)
             finally:
-                self.kind(kind).forget()
+                # Of other kinds too: a bridge has domains on it, a volume is open in one.
+                for one in self._kinds.values():
+                    one.forget()
         if before.refused:
             raise HostError(
                 "refused", "; ".join(f"{one.property}: {one.reason}" for one in before.refused)
