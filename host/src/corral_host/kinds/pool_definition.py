@@ -11,7 +11,7 @@ EXACT = ("type", "uuid", "source/host", "source/device", "source/auth", "source/
 
 
 def definition(xml: str) -> dict[str, str]:
-    """Return a pool's definition as texts by their place. Raises ``BadSpec`` for what is no pool."""
+    """Return a pool's definition as texts by place. Raises ``BadSpec`` for what is no pool."""
     try:
         root = ET.fromstring(xml)  # noqa: S314 - our own or libvirt's
     except ET.ParseError as error:
