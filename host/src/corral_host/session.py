@@ -69,7 +69,10 @@ class Session:
         connection = self._connections.get(uri)
         if connection is not None and connection.isAlive():
             return connection
-        import libvirt  # noqa: PLC0415 - hosts without hypervisor role have no python3-libvirt
+        try:
+            import libvirt  # noqa: PLC0415 - hosts without hypervisor role have none
+        except ImportError as error:
+            raise HostError("no_libvirt", "python3-libvirt is not installed") from error
 
         # Errors come as exceptions; libvirt would print them too.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
