@@ -122,6 +122,15 @@ describe 'the types of things on a host' do
       expect(things.keys).to eq(['stays'])
     end
 
+    it 'is found late where libvirt comes with the run' do
+      host_in_a_file({}, 'no_libvirt' => true)
+      starts = Puppet::Type.type(:file).new(path: @host, content: '{"things": {}}')
+      report = apply(starts, bridge('a', {}), bridge('b', up))
+      failed = report.resource_statuses.values.select(&:failed).map(&:resource)
+      expect(failed).to eq(%w[Corral_bridge[a] Corral_bridge[b]])
+      expect(logs.map(&:last)).to include(/the document cannot be applied: Corral_bridge\[a\]: bridge a has no mtu/)
+    end
+
     it 'is none of the resource type, and is said by Puppet' do
       expect { bridge('a', 'text') }.to raise_error(Puppet::ResourceError, /must be a Hash, not String/)
       expect { bridge('a', up, mtu: '3') }.to raise_error(Puppet::ResourceError, /decided by the spec/)

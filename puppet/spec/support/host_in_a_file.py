@@ -43,6 +43,8 @@ class InAFile(Kind):
 
     def check(self, name, spec):
         note(f"check {name}")
+        if host().get("no_libvirt"):
+            raise HostError("no_libvirt", "libvirt does not answer")
         if "mtu" not in spec:
             raise BadSpec(f"bridge {name} has no mtu")
 
