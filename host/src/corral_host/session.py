@@ -29,6 +29,8 @@ class Settings:
     etc_dir: Path = Path("/etc/corral")
     #: Ceph's configuration and keyrings.
     ceph_dir: Path = Path("/etc/ceph")
+    #: How long a guest may take to shut down before its power is cut, in seconds.
+    shutdown_timeout: float = 60
 
     @classmethod
     def load(cls, path: Path = Path("/etc/corral/host.conf")) -> Settings:
@@ -43,7 +45,11 @@ class Settings:
         unknown = sorted(set(section) - set(cls.__dataclass_fields__))
         if unknown:
             raise HostError("bad_settings", f"{path}: unknown setting {unknown[0]} in [host]")
-        return cls(**{k: v if k == "libvirt_uri" else Path(v) for k, v in section.items()})
+        kinds = {"libvirt_uri": str, "shutdown_timeout": float}
+        try:
+            return cls(**{key: kinds.get(key, Path)(text) for key, text in section.items()})
+        except ValueError as error:
+            raise HostError("bad_settings", f"{path}: {error}") from error
 
 
 class Session:
