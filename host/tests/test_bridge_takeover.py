@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.netns import ip, ip_json, namespace
+from support.netns import FLOOD, ip, ip_json, namespace
 
 from corral_host.engine import Engine
 from corral_host.errors import HostError
@@ -40,26 +40,6 @@ ROUTES = [
     "default via 2001:db8:9::1 metric 1024",
     "2001:db8:20::/48 via fe80::99 metric 7",
 ]
-
-# Sends packets that are to be sent back, one in 5 ms, and prints how many never were.
-FLOOD = """
-import socket, sys, time
-to, count = sys.argv[1], int(sys.argv[2])
-one = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM)
-one.setblocking(False)
-print("ready", flush=True)
-back = 0
-for number in range(count + 40):
-    if number < count:
-        one.sendto(b"x", (to, 7000))
-    time.sleep(0.005)
-    try:
-        while one.recv(10):
-            back += 1
-    except BlockingIOError:
-        pass
-print(count - back)
-"""
 
 
 @pytest.fixture

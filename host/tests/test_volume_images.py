@@ -170,9 +170,9 @@ def test_image_that_is_larger_or_not_alone(engine, folder, server):
         ("resize", "after"),
     ],
 )
-def test_killed_while_filling(engine, folder, server, content, tmp_path, killed):
+def test_killed_while_filling(engine, folder, server, content, killed):
     stop_at, when = killed
-    shim = tmp_path / "bin" / "qemu-img"
+    shim = content.parent / "bin" / "qemu-img"
     shim.parent.mkdir()
     shim.write_text(SHIM)
     shim.chmod(0o755)

@@ -15,6 +15,26 @@ if TYPE_CHECKING:
 
 CLONE_NEWNET = 0x40000000
 
+# Sends packets that are to be sent back, one in 5 ms, and prints how many never were.
+FLOOD = """
+import socket, sys, time
+to, count = sys.argv[1], int(sys.argv[2])
+one = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM)
+one.setblocking(False)
+print("ready", flush=True)
+back = 0
+for number in range(count + 40):
+    if number < count:
+        one.sendto(b"x", (to, 7000))
+    time.sleep(0.005)
+    try:
+        while one.recv(10):
+            back += 1
+    except BlockingIOError:
+        pass
+print(count - back)
+"""
+
 
 @contextmanager
 def namespace() -> Iterator[None]:
