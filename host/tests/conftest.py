@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support import ceph
 from support import libvirt as private
 
 from corral_host.engine import Engine
@@ -44,3 +45,22 @@ def session(libvirtd: private.Libvirtd, tmp_path: Path) -> Iterator[Session]:
 def engine(session: Session) -> Engine:
     """The engine on that session."""
     return Engine(session)
+
+
+@pytest.fixture(scope="module")
+def ceph_lab() -> Iterator[ceph.Lab]:
+    """An empty place for one cluster, for a file of tests. Skips without root or Ceph."""
+    reason = ceph.missing()
+    if reason is not None:
+        pytest.skip(f"no real Ceph: {reason}")
+    lab = ceph.Lab()
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture
+def ceph_engine(ceph_lab: ceph.Lab) -> Iterator[Engine]:
+    """An engine there as each run has it: with nothing remembered."""
+    one = Session()
+    yield Engine(one)
+    one.close()

@@ -14,6 +14,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from corral_host.engine import Engine
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
@@ -31,7 +35,7 @@ SECRETS = {
     "client.bootstrap-osd": "AQBi5d5mAAAAABAAYm9vdHN0cmFwYm9vdHN0cg==",
     "client.libvirt": "AQBi5d5mAAAAABAAbGlidmlydGxpYnZpcnRsaQ==",
 }
-OTHER_SECRET = "AQBi5d5mAAAAABAAb3RoZXJvdGhlcm90aGVyb3RoZQ=="
+OTHER_SECRET = "AQBi5d5mAAAAABAAb3RoZXJvdGhlcm90aGVyb3RoZQ=="  # noqa: S105 - of the tests only
 
 SETUP = f"""
 set -e
@@ -109,11 +113,9 @@ def mon_spec(*names: str) -> dict:
 
 def config_spec(*names: str) -> dict:
     """Return the spec of the configuration: OSDs of one host count as apart."""
-    # The tests' only host is enough for two copies.
-    options = {
-        "global": {"osd_crush_chooseleaf_type": "0"},
-        "osd": {"osd_memory_target": "939524096"},
-    }
+    # The tests' only host is enough for two copies; Ceph's own pools want three otherwise.
+    one_host = {"osd_crush_chooseleaf_type": "0", "osd_pool_default_size": "2"}
+    options = {"global": one_host, "osd": {"osd_memory_target": "939524096"}}
     mon = mon_spec(*names)
     return {"ensure": "present", **{k: mon[k] for k in ("cluster", "peers")}, "options": options}
 
@@ -134,9 +136,75 @@ def apply_elsewhere(kind: str, things: dict) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
     process.stdin.write(json.dumps(things))
     process.stdin.close()
     process.stdin = None
     return process
+
+
+def key_spec(entity: str, **caps: str) -> dict:
+    """Return the spec of a key."""
+    return {"ensure": "present", "secret": SECRETS[entity], "caps": caps}
+
+
+def osd_uuid(number: int) -> str:
+    """Return the uuid of one of the tests' OSDs."""
+    return f"c0ffee00-0000-4000-8000-{number:012}"
+
+
+def osd_spec(number: int, size: int = 2 << 30) -> tuple[str, dict]:
+    """Return uuid and spec of an OSD on a sparse file, which is made if it is missing."""
+    path = Path(f"/var/lib/corral/disk{number}")
+    if not path.exists():
+        with path.open("wb") as file:
+            file.truncate(size)
+    spec = {"ensure": "present", "cluster": {"name": "ceph"}, "data_device": str(path)}
+    return osd_uuid(number), {**spec, "device_class": "ssd", "weight": 0.5 * number}
+
+
+def whole(*names: str, osds: int) -> dict[str, dict[str, dict]]:
+    """Return the specs of a whole cluster by kind and name, in the order of a run."""
+    keys = {
+        "mon.": key_spec("mon.", mon="allow *"),
+        "client.admin": key_spec(
+            "client.admin", mon="allow *", osd="allow *", mgr="allow *", mds="allow *"
+        ),
+        "client.bootstrap-osd": key_spec("client.bootstrap-osd", mon="profile bootstrap-osd"),
+        "client.libvirt": key_spec("client.libvirt", mon="profile rbd", osd="profile rbd pool=vms"),
+    }
+    files = ("client.admin", "client.bootstrap-osd", "client.libvirt")
+    pool = {"ensure": "present", "size": 2, "min_size": 1, "pg_num": 16, "application": "rbd"}
+    return {
+        "ceph_config": {"ceph": config_spec(*names)},
+        "ceph_keyring": {f"ceph/{entity}": keys[entity] for entity in files},
+        "ceph_mon": {name: mon_spec(*names) for name in names},
+        "ceph_key": {f"ceph/{entity}": spec for entity, spec in keys.items()},
+        "ceph_osd": dict(osd_spec(number) for number in range(1, osds + 1)),
+        "ceph_pool": {"ceph/vms": pool},
+    }
+
+
+def sh(script: str) -> str:
+    """Run a shell script and return what it prints; it must not fail."""
+    done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run(engine: Engine, things: dict) -> list[str]:
+    """Do what the tools do: compare all, and apply what differs. Returns what was changed."""
+    assert engine.check(things) == []
+    changed = []
+    for kind, specs in things.items():
+        for name, one in engine.compare(kind, specs).items():
+            assert one["error"] is None, one
+            assert one["refused"] == [], one
+            if one["present"] != one["wanted"]:
+                changed.append(f"{kind} {name} ensure")
+            changed += [f"{kind} {name} {each['property']}" for each in one["differences"]]
+            if one["present"] != one["wanted"] or one["differences"]:
+                engine.apply(kind, name, specs[name])
+    return changed
