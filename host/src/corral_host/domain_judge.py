@@ -169,19 +169,19 @@ def _cpu(want: x.Flat, places: set[str], started: x.Flat | None) -> set[str]:
 
 
 def _media(place: str, cdroms: set[str]) -> bool:
-    """Whether a place is the medium of a drive: a person may change it, and a seed may come late."""
-    element = re.split("[@ [#]", place.partition(" ")[2], maxsplit=1)[0]
+    """Whether a place is the medium of a drive: people change it, and a seed may come late."""
+    element = re.split(r"[@ \[#]", place.partition(" ")[2], maxsplit=1)[0]
     return x.member(place) in cdroms and element in ("source", "driver")
 
 
 def _while_running(name: str, want: x.Flat, have: x.Flat) -> Callable[[str], bool]:
-    """Return what tells whether a place can change now: devices, and interfaces' wiring."""
+    """Return what tells whether a place can change now: a device, or an interface's wiring."""
     come_or_go = x.members(want) ^ x.members(have)
 
     def can(place: str) -> bool:
         if x.member(place) in come_or_go:
             return True
-        element = re.split("[@ [#]", place.partition(" ")[2], maxsplit=1)[0]
+        element = re.split(r"[@ \[#]", place.partition(" ")[2], maxsplit=1)[0]
         return name == "interfaces" and element in _NIC_LIVE
 
     return can
