@@ -97,9 +97,11 @@ function clusterData({ name, fsid, public_network, cluster_network }: CephCluste
   return present({ name, fsid, public_network, cluster_network });
 }
 
-/** The monitors of a cluster by name. */
+/** The monitors of a cluster by name; the one that begins the cluster is marked. */
 function peers(cluster: CephCluster): Entries {
-  return Object.fromEntries(cluster.monitors.map(({ name, ...monitor }) => [name, { ensure: 'present', ...present(monitor) }]));
+  return Object.fromEntries(
+    cluster.monitors.map(({ name, founder, ...monitor }) => [name, { ensure: 'present', ...present({ ...monitor, founder: founder || null }) }]),
+  );
 }
 
 /** Keys as those hold them that only use them: what a key may do is the monitors' business. */

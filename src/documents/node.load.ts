@@ -9,7 +9,7 @@ const list = (select: RawBuilder<unknown>): RawBuilder<unknown> => sql`(select c
 const one = (select: RawBuilder<unknown>): RawBuilder<unknown> => sql`(select row_to_json(x) from (${select}) x)`;
 
 const monitors = (cluster: RawBuilder<unknown>): RawBuilder<unknown> =>
-  list(sql`select split_part(mn.fqdn, '.', 1) as name, mn.fqdn as host, m.port,
+  list(sql`select split_part(mn.fqdn, '.', 1) as name, mn.fqdn as host, m.port, m.id = min(m.id) over () as founder,
     (select host(na.address) from node_interface ni join node_address na on na.node_interface_id = ni.id
       join ceph_cluster mc on mc.id = m.ceph_cluster_id
       where ni.node_id = mn.id and host(na.address)::inet <<= mc.public_network order by na.id limit 1) as address

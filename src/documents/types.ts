@@ -155,7 +155,14 @@ export interface CephCluster {
   readonly fsid: string;
   readonly public_network: string;
   readonly cluster_network: string | null;
-  readonly monitors: readonly { readonly name: string; readonly host: string; readonly address: string | null; readonly port: number }[];
+  readonly monitors: readonly {
+    readonly name: string;
+    readonly host: string;
+    readonly address: string | null;
+    readonly port: number;
+    /** The first that the cluster was given: it alone may begin the cluster, so that there are never two. */
+    readonly founder: boolean;
+  }[];
 }
 
 export interface CephKey {

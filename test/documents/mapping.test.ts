@@ -115,9 +115,16 @@ describe('document', () => {
   it('gives keys to those who need them, and capabilities to the monitors only', () => {
     const { body } = buildDocument(aggregateOf('ceph-node'));
     const ceph = body['ceph'] as unknown as Record<string, { keys: Record<string, object> }>;
-    expect(Object.keys(ceph['mon']!.keys)).toEqual(['client.bootstrap-osd', 'client.libvirt', 'mon.']);
+    expect(Object.keys(ceph['mon']!.keys)).toEqual(['client.admin', 'client.bootstrap-osd', 'client.libvirt', 'mon.']);
     expect(Object.keys(ceph['osd']!.keys)).toEqual(['client.bootstrap-osd']);
     expect(JSON.stringify(ceph['osd']!.keys)).not.toContain('caps');
+  });
+
+  it('marks the one monitor that may begin the cluster', () => {
+    const { body } = buildDocument(aggregateOf('rbd-hypervisor'));
+    const ceph = body['ceph'] as unknown as { client: { clusters: Record<string, { peers: object }> } };
+    expect(ceph.client.clusters['ceph']!.peers).toMatchObject({ mon1: { founder: true } });
+    expect(JSON.stringify(body)).not.toContain('"founder":false');
   });
 
   it('makes secrets Sensitive in Hiera, and nothing else', () => {
