@@ -354,6 +354,7 @@ class Connection:
             raise HostError("no_program", "python3-rados is not installed") from error
         self.cluster, self.entity, self.timeout = cluster, entity, timeout
         self.monitors = options.get("mon_host", "")
+        self._silent_since = float("-inf")
         settings = {
             "key": secret,
             "keyring": "/dev/null",
@@ -383,12 +384,15 @@ class Connection:
 
     def bytes(self, prefix: str, *, input: bytes = b"", **arguments: Any) -> bytes:  # noqa: A002, ANN401
         """Give a command to the monitors and return its output. Raises ``HostError``."""
+        if time.monotonic() - self._silent_since < SILENCE:
+            raise self._no_quorum()
         command = json.dumps({"prefix": prefix, **arguments})
         try:
             status, output, words = self._rados.mon_command(command, input, timeout=self.timeout)
         except Exception as error:  # rados has a class of its own for each number
             raise HostError("ceph_failed", f"ceph {prefix}: {error}") from error
         if status == -110:  # noqa: PLR2004 - ETIMEDOUT
+            self._silent_since = time.monotonic()
             raise self._no_quorum()
         if status != 0:
             reason = words or os.strerror(-status)
@@ -400,6 +404,10 @@ class Connection:
         """Give a command and return what it answers as data, or ``None``."""
         output = self.bytes(prefix, format="json", **arguments)
         return json.loads(output) if output.strip() else None
+
+    def heard(self) -> None:
+        """Ask again, although there was no answer a moment ago."""
+        self._silent_since = float("-inf")
 
     def close(self) -> None:
         """Disconnect."""
@@ -481,6 +489,8 @@ class Clusters:
     def heard(self) -> None:
         """Forget who did not answer: a monitor was started meanwhile."""
         self._failed.clear()
+        for connection in self._open.values():
+            connection.heard()
 
     def close(self) -> None:
         """Close all of them."""

@@ -16,12 +16,14 @@ is made and not compared afterwards; whether an OSD is *in* is left to those who
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import secrets as random
 import shutil
 import socket
 import struct
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Seconds in which a started OSD must be up in the cluster's map.
 UP_TIMEOUT = 60
+#: Seconds in which an OSD must be made.
+MKFS_TIMEOUT = 600
 #: Seconds that the state of the placement groups may be old.
 STALE = 60
 _BOOTSTRAP = "client.bootstrap-osd"
@@ -306,11 +310,20 @@ class CephOsd(Kind):
         for path in paths.values():
             if path is not None:
                 shutil.chown(path, "ceph", "ceph")
+        # One that an earlier run began may go on after that was killed.
+        if not ceph.wait_for(lambda: _free(folder.path / "fsid"), MKFS_TIMEOUT):
+            raise HostError("in_use", f"another ceph-osd is busy with {folder.path}")
+        if device.label.get("mkfs_done"):
+            # The data are whole: only the folder was lost.
+            command = ["ceph-bluestore-tool", "prime-osd-dir", "--dev", device.path]
+            self.session.run([*command, "--path", str(folder.path)])
+            for path in folder.path.iterdir():
+                os.chown(path, *ceph.ids_of("ceph"), follow_symlinks=False)
         # Running it again after it was killed is how Ceph finishes it.
         command = ["ceph-osd", "--cluster", cluster, "--id", str(folder.number), "--mkfs"]
         command += ["--osd-uuid", name, "--osd-data", str(folder.path), "--keyfile", "-"]
         command += ["--setuser", "ceph", "--setgroup", "ceph"]
-        self.session.run(command, input=str(folder.secret).encode(), timeout=600)
+        self.session.run(command, input=str(folder.secret).encode(), timeout=MKFS_TIMEOUT)
         return self._found_again(name)
 
     def _register(
@@ -429,6 +442,14 @@ def folders() -> dict[str, Folder]:
         if uuid and path.name.rpartition("-")[2].isdigit():
             found[uuid] = Folder(path, uuid)
     return found
+
+
+def _free(path: Path) -> bool:
+    """Tell whether no process of Ceph has the OSD's folder."""
+    with path.open("r+b") as file, suppress(OSError):
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def new_secret() -> str:
