@@ -105,12 +105,7 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
             db,
           );
         const value = await work(tx);
-        await em.flush();
-        if (tx.touched.size > 0)
-          await store.rebuild(
-            tx,
-            [...tx.touched].sort((a, b) => a - b),
-          );
+        await settle(tx);
         /* There is no commit that would check what waits for one. */
         if (store.within || options.sandbox) await sql`set constraints all immediate`.execute(db);
         if (store.within) await sql`set constraints all deferred`.execute(db);
@@ -123,6 +118,14 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
       throw toProblem(error, store.catalog, options.model);
     }
   }
+}
+
+/** Writes what is pending, and rebuilds the documents of the nodes touched so far: what is read after it is as it will be committed. */
+export async function settle(tx: Tx): Promise<void> {
+  await tx.em.flush();
+  const nodes = [...tx.touched].sort((a, b) => a - b);
+  if (nodes.length > 0) await tx.store.rebuild(tx, nodes);
+  tx.touched.clear();
 }
 
 /** Adds the nodes whose documents these rows shape. */

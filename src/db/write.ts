@@ -8,7 +8,7 @@ import { check, invalid, resolve } from './check.ts';
 import { toProblem } from './errors.ts';
 import { splitKey } from './query.ts';
 import { getRow, idOf, notFound, rowCondition, type Row } from './read.ts';
-import { touch, transaction, type Store, type Tx, type TxOptions, type Values } from './transaction.ts';
+import { settle, touch, transaction, type Store, type Tx, type TxOptions, type Values } from './transaction.ts';
 
 /** Makes a row from wire input. @returns its id, and what is shown once */
 export async function insertRow(tx: Tx, model: Model, input: unknown): Promise<{ id: number; once: Values }> {
@@ -174,6 +174,7 @@ export async function createThing(store: Store, model: Model, input: unknown): P
     async (tx) => {
       const { id, once } = await insertRow(tx, model, input);
       await countOwner(tx, model, id);
+      await settle(tx);
       return { ...(await getRow(tx.db, store.catalog, model, String(id))), ...once };
     },
     { ...options(model), retryOn: store.hooks[model.resource.noun]?.retryOn },
@@ -187,6 +188,7 @@ export async function changeThing(store: Store, model: Model, key: string, patch
     async (tx) => {
       const id = await idOf(tx.db, store.catalog, model, key);
       if (await patchRow(tx, model, id, patch, versions)) await countOwner(tx, model, id);
+      await settle(tx);
       return getRow(tx.db, store.catalog, model, String(id));
     },
     options(model),
@@ -216,6 +218,7 @@ export async function putThing(store: Store, model: Model, key: string, input: u
         changed = await patchRow(tx, model, id, body, versions);
       }
       if (changed) await countOwner(tx, model, id);
+      await settle(tx);
       return { row: await getRow(tx.db, store.catalog, model, String(id)), created };
     },
     { ...options(model), retryOn: [...uniqueKeys(model), ...(store.hooks[model.resource.noun]?.retryOn ?? [])] },

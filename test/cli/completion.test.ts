@@ -59,7 +59,7 @@ describe('completion in bash', () => {
     [['get', 'vms', '-o', 'm'], ['msgpack']],
     [
       ['token', 'create', 'x', '--kind', ''],
-      ['admin', 'reader', 'node'],
+      ['admin', 'reader', 'node', 'server'],
     ],
   ])('%j', (words, expected) => {
     expect(offered(...words)).toEqual(expected);

@@ -24,8 +24,8 @@ describe('get', () => {
     const { code, out } = await run(['get', 'nodes']);
     expect(code).toBe(0);
     const [head, row] = out.split('\n');
-    expect(head).toMatch(/^FQDN +SITE +STATE +ROLES/);
-    expect(row).toMatch(/^hv1\.example\.com +fra1 +running +hypervisor/);
+    expect(head).toMatch(/^FQDN +SITE +STATE +STATUS +ROLES/);
+    expect(row).toMatch(/^hv1\.example\.com +fra1 +running +never_reported +hypervisor/);
     expect((await run(['get', 'hypervisors', '--fields', 'node,ram'])).out).toMatch(/hv1\.example\.com +256 GiB/);
   });
 

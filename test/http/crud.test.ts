@@ -7,7 +7,7 @@ import { json, samples, send, smallFleet, type Input, type WireProblem } from '.
 
 const corral = await testCorral();
 const table = samples(corral, await smallFleet(corral));
-const writable = resources.filter((resource) => !resource.readOnly);
+const writable = resources.filter((resource) => !resource.readOnly && !resource.without?.includes('create'));
 
 test('every noun that can be written has a sample', () => {
   expect(Object.keys(table).sort()).toEqual(writable.map((resource) => resource.noun).sort());
