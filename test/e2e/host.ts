@@ -8,7 +8,7 @@
  *   host.stop();
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -121,8 +121,10 @@ function wire(): void {
   execFileSync('ip', ['link', 'set', WIRE, 'up']);
 }
 
-/** Removes the cable between the hosts, when all have stopped. */
+/** Removes the cable between the hosts, unless there are still some on it. */
 export function removeWire(): void {
+  const ports = `/sys/class/net/${WIRE}/brif`;
+  if (existsSync(ports) && readdirSync(ports).length > 0) return;
   spawnSync('ip', ['link', 'del', WIRE]);
 }
 
