@@ -27,6 +27,9 @@ _PLUGGED = ("disks", "interfaces")
 #: What of an interface can be changed while it runs, by the first element below it.
 _NIC_LIVE = ("source", "link", "bandwidth", "filterref")
 
+#: Those of them that libvirt does not add by itself.
+_NIC_OWN = ("link", "bandwidth", "filterref")
+
 #: Properties that change while the domain runs.
 HOT = ("title", "metadata", "vcpus", "memory", "cpu_limit", "disk_limits", *_PLUGGED)
 
@@ -133,12 +136,14 @@ def live(wanted: x.Parts, root: ET.Element, cpu: x.Flat | None = None) -> Live:
             places |= {place for place in have if place not in want}
         if name == "cpu":
             places = _cpu(want, places, cpu)
-            have = cpu if cpu is not None else have
+            have = cpu if cpu is not None and want.get("cpu@mode") == "host-model" else have
         if name == "boot":
             places = _known_orders(places, wanted, actual)
         if name in _PLUGGED:
             gone = x.members(have) - x.members(want)
             places |= {place for place in have if x.member(place) in gone}
+            if name == "interfaces":
+                places |= {one for one in have if one not in want and _element(one) in _NIC_OWN}
             places = {place for place in places if not _media(place, cdroms)}
             can = _while_running(name, want, have)
             now = {place for place in places if can(place)}
@@ -162,16 +167,20 @@ def _can(name: str, want: x.Flat, have: x.Flat, root: ET.Element) -> bool:
 
 
 def _cpu(want: x.Flat, places: set[str], started: x.Flat | None) -> set[str]:
-    if started is not None:
-        return set(x.lacking(want, started))
+    if want.get("cpu@mode") != "host-model":
+        return places
     # libvirt spells out the model of a host, and does not say any more that it did.
-    return places - {"cpu@mode"} if want.get("cpu@mode") == "host-model" else places
+    return places - {"cpu@mode"} if started is None else set(x.lacking(want, started))
 
 
 def _media(place: str, cdroms: set[str]) -> bool:
     """Whether a place is the medium of a drive: people change it, and a seed may come late."""
-    element = re.split(r"[@ \[#]", place.partition(" ")[2], maxsplit=1)[0]
-    return x.member(place) in cdroms and element in ("source", "driver")
+    return x.member(place) in cdroms and _element(place) in ("source", "driver")
+
+
+def _element(place: str) -> str:
+    """Return the first element below a device."""
+    return re.split(r"[@ \[#]", place.partition(" ")[2], maxsplit=1)[0]
 
 
 def _while_running(name: str, want: x.Flat, have: x.Flat) -> Callable[[str], bool]:
@@ -181,7 +190,6 @@ def _while_running(name: str, want: x.Flat, have: x.Flat) -> Callable[[str], boo
     def can(place: str) -> bool:
         if x.member(place) in come_or_go:
             return True
-        element = re.split(r"[@ \[#]", place.partition(" ")[2], maxsplit=1)[0]
-        return name == "interfaces" and element in _NIC_LIVE
+        return name == "interfaces" and _element(place) in _NIC_LIVE
 
     return can

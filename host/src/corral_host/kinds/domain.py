@@ -168,10 +168,10 @@ class Domain(Kind):
                 record.inactive, record.libvirt = thing.inactive, self._host.version(thing.driver)
             self._records.put(name, record)
             return
-        cpu = judged.definition.get("cpu")
-        # Known from now on only; an earlier note of the same instance is nearer to its start.
-        if thing is not None and cpu and record.cpu.get("instance") != thing.instance:
-            record.cpu = {"instance": thing.instance, "flat": cpu.current} if thing.active else {}
+        if thing is not None and thing.active and record.cpu.get("instance") != thing.instance:
+            # The processor that it was started with, by all that is known.
+            made = x.parts(x.parse(record.inactive or thing.inactive, "the last XML"))
+            record.cpu = {"instance": thing.instance, "flat": made["cpu"]}
         self._records.put(name, record)
         domain = define.define(self._host, spec, thing)
         record.uuid, record.spec = spec["uuid"], spec["xml"]
