@@ -19,6 +19,7 @@ import { etagOf, matches } from './kernel/etag.ts';
 import { media, negotiate } from './kernel/negotiate.ts';
 import { Problem } from './kernel/problem.ts';
 import { stylesheet } from './pages/style.ts';
+import { countStatuses } from './reports/status.load.ts';
 
 export interface AppOptions {
   readonly services: Services;
@@ -107,8 +108,9 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const counts = await countRows(services);
     const { rows } =
       format === 'html' ? await services.pool.query<{ fqdn: string }>("select fqdn from node where state <> 'deactivated' order by id limit 1") : { rows: [] };
-    return answer(context, format, { version: services.version, counts, api: '/api/v1', docs: '/docs' }, () =>
-      services.pages.home(pageContext(services, context), counts, rows[0]?.fqdn),
+    const statuses = await countStatuses(services.db());
+    return answer(context, format, { version: services.version, counts, node_status: statuses, api: '/api/v1', docs: '/docs' }, () =>
+      services.pages.home(pageContext(services, context), counts, statuses, rows[0]?.fqdn),
     );
   });
   let described: Record<string, unknown> | undefined;

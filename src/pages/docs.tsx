@@ -1,6 +1,7 @@
 import { isRecord } from '../kernel/codec.ts';
 import { problems } from '../kernel/problem.ts';
 import { list, resolve, Schema, text, typeOf, type Json } from './docs.schema.tsx';
+import { StateTables } from './docs.states.tsx';
 import { Layout, render } from './layout.tsx';
 import type { PageContext } from './types.ts';
 import { pluralOf } from './words.ts';
@@ -153,6 +154,9 @@ export function docsPage(context: PageContext, openapi: Json): string {
             </li>
           ))}
           <li>
+            <a href="#states">States</a>
+          </li>
+          <li>
             <a href="#problems">Problems</a>
           </li>
         </ul>
@@ -171,6 +175,7 @@ export function docsPage(context: PageContext, openapi: Json): string {
           })}
         </section>
       ))}
+      <StateTables />
       <section aria-labelledby="problems">
         <h2 id="problems">Problems</h2>
         <p>

@@ -2,6 +2,7 @@ import type { Model } from '../db/catalog.ts';
 import { byArea, Layout, render } from './layout.tsx';
 import { canCreate, documentHref, envelopes, keyHref, listHref, newHref } from './link.ts';
 import type { PageContext } from './types.ts';
+import { Badge } from './value.tsx';
 import { count, nounOf, pluralOf } from './words.ts';
 
 type Counts = Readonly<Record<string, number>>;
@@ -40,6 +41,25 @@ const Card = ({ model, n }: { model: Model; n: number }) => (
   </li>
 );
 
+/** How the hosts are, each state with its list. */
+const Statuses = ({ context, statuses }: { context: PageContext; statuses: Counts }) => {
+  const states = Object.entries(statuses);
+  if (states.length === 0) return null;
+  const list = listHref(context.catalog.byNoun('node'));
+  return (
+    <section class="panel" aria-labelledby="hosts">
+      <h2 id="hosts">Hosts</h2>
+      <p class="links">
+        {states.map(([status, n]) => (
+          <a href={`${list}?status=${status}`}>
+            {count(n)} <Badge state={status} />
+          </a>
+        ))}
+      </p>
+    </section>
+  );
+};
+
 /** The commands that fetch a document; a token in a variable, so that none stands in a history. */
 const Commands = ({ context, node }: { context: PageContext; node: string | undefined }) => {
   const base = context.url.origin;
@@ -70,12 +90,13 @@ const Commands = ({ context, node }: { context: PageContext; node: string | unde
 };
 
 /** The first page: what there is. */
-export function homePage(context: PageContext, counts: Counts, node?: string): string {
+export function homePage(context: PageContext, counts: Counts, statuses: Counts, node?: string): string {
   return render(
     <Layout context={context} title="Corral">
       <h1>Overview</h1>
       <p class="summary">The source of truth for this fleet: change it here or through the API, and Puppet or Salt bring the hosts to it.</p>
       {context.identity?.kind === 'admin' ? <Steps context={context} counts={counts} /> : null}
+      <Statuses context={context} statuses={statuses} />
       <div class="areas">
         {byArea(context.catalog.models.filter((model) => model.resource.noun in counts)).map(([area, models], i) => (
           <section aria-labelledby={`area-${i}`}>

@@ -107,7 +107,7 @@ export const NodeStatusPanel = ({ context, row, convergence }: { context: PageCo
           )}{' '}
           <a href={of('report')}>All reports</a>
         </Fact>
-        {run['message'] == null ? null : <Fact name="Error">{String(run['message'])}</Fact>}
+        {run['message'] == null || convergence?.why_not?.includes(String(run['message'])) ? null : <Fact name="Error">{String(run['message'])}</Fact>}
         {run['running_since'] == null ? null : (
           <Fact name="A run is under way">
             since <Time at={String(run['running_since'])} />

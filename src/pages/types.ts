@@ -63,7 +63,7 @@ export interface DocumentView {
 /** The pages: each gives a whole HTML document. */
 export interface Pages {
   /** `node`: one that is there, for the commands to try. */
-  home(context: PageContext, counts: Readonly<Record<string, number>>, node?: string): string;
+  home(context: PageContext, counts: Readonly<Record<string, number>>, statuses: Readonly<Record<string, number>>, node?: string): string;
   list(context: PageContext, view: { model: Model; page: Page }): string;
   thing(context: PageContext, view: ThingView): string;
   form(context: PageContext, view: FormView): string;

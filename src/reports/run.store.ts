@@ -149,8 +149,7 @@ async function inferStates(tx: Tx, node: number, run: Run, began: Date): Promise
   if (ids.length === 0) return;
   /* One that another host has not let go of yet is kept down. */
   const stopped = sql`v.state = 'stopped' or exists (select from tombstone t where t.kind = 'domain' and t.name = 'vm-' || v.id and t.node_id <> ${node})`;
-  const { numAffectedRows } =
-    await sql`${prepared}update vm v set observed_state = case when ${stopped} then 'shutoff' else v.state end, observed_at = now()
+  const { numAffectedRows } = await sql`${prepared}update vm v set observed_state = case when ${stopped} then 'shutoff' else v.state end, observed_at = now()
     where v.id = any(${ids}::bigint[]) and v.hypervisor_id = (select h.id from hypervisor h where h.node_id = ${node}) and v.updated_at <= ${began}
       and v.observed_state is distinct from case when ${stopped} then 'shutoff' else v.state end`.execute(tx.db);
   /* The next heartbeat, should one come, says what there really is. */

@@ -137,3 +137,24 @@ describe('a report', () => {
     expect(patch.status).toBe(200);
   });
 });
+
+test('the states of all nodes are counted on the first page, and explained', async () => {
+  const { node_status } = (await get(corral, '/')) as { node_status: Record<string, number> };
+  expect(Object.values(node_status).reduce((sum, n) => sum + n, 0)).toBe(12);
+  const page = await (await corral.request('/', { headers: { accept: 'text/html' } })).text();
+  for (const [status, n] of Object.entries(node_status)) {
+    expect(page).toContain(`/api/v1/nodes?status=${status}`);
+    expect((await get(corral, `/api/v1/nodes?status=${status}&total=true`))['total']).toBe(n);
+  }
+  expect(await (await corral.request('/docs')).text()).toContain('id="node-states"');
+});
+
+test('pages show the status, reports and errors without overflowing words', async () => {
+  const node = await (await corral.request('/api/v1/nodes/hv8.example.com.html')).text();
+  expect(node).toMatch(/Status .*badge bad.*failed/s);
+  expect(node).toContain('Corral_domain[vm-99]: it did not work');
+  const { reports } = (await get(corral, '/api/v1/reports?outcome=failed&limit=1')) as { reports: { id: number }[] };
+  const page = await (await corral.request(`/api/v1/reports/${reports[0]!.id}.html`)).text();
+  expect(page).toContain('it did not work');
+  expect(page).toContain('Resources');
+});

@@ -11,6 +11,7 @@ export const tombstone: Resource = {
   area: 'Control',
   entity: Tombstone,
   key: ['node', 'kind', 'name'],
+  label: 'name',
   fields: {
     node: ref('node').describe('The host that is to remove it.'),
     kind: z.enum(tombstoneKinds).describe('What it is.'),

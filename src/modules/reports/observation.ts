@@ -58,6 +58,7 @@ export const observation: Resource = {
   area: 'Control',
   entity: Observation,
   key: ['node', 'kind', 'name'],
+  label: 'name',
   fields: {
     node: ref('node').describe('Where it is.'),
     kind: z.enum(kinds).describe('What it is, as the host package names it: domain is a virtual machine.'),
