@@ -250,6 +250,9 @@ def _report(thing: Thing, record: Record, out: _Judged) -> None:
 
 
 def _title(spec: Spec) -> str | None:
+    """Return the name that people gave the VM, where a seed needs it."""
+    if spec.get("cloud_init") is None:
+        return None
     ours = x.vm_metadata(x.parse(spec["xml"], "xml"))
     return None if ours is None else ours.findtext(f"{{{x.VM}}}name")
 
