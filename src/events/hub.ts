@@ -103,7 +103,7 @@ export class Hub {
   async #listen(listening: () => void): Promise<void> {
     const socket = (this.#socket = new Socket());
     const client = new pg.Client({ connectionString: this.#url, application_name: 'corral-events', connectionTimeoutMillis: 10_000, stream: () => socket });
-    let heard = true;
+    let heard = false;
     let timer: NodeJS.Timeout | undefined;
     const ended = new Promise<void>((_resolve, reject) => {
       client.on('error', reject);
@@ -122,10 +122,14 @@ export class Hub {
       if (this.#stop.signal.aborted) return;
       listening();
       for (const subscribers of this.#byNode.values()) for (const subscriber of subscribers) subscriber.wake();
-      timer = setInterval(() => {
-        if (!heard) socket.destroy(new Error('it heard nothing; behind a pooler of transactions set CORRAL_LISTEN_URL to PostgreSQL itself'));
+      const probe = (): void => {
         heard = false;
         client.query('select pg_notify($1, $2)', [CHANNEL, JSON.stringify({ kind: 'probe', from: this.#id } satisfies Message)]).catch(() => undefined);
+      };
+      probe();
+      timer = setInterval(() => {
+        if (heard) probe();
+        else socket.destroy(new Error('it heard nothing; behind a pooler of transactions set CORRAL_LISTEN_URL to PostgreSQL itself'));
       }, this.#probeEvery);
       await ended;
     } finally {
