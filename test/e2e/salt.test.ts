@@ -309,7 +309,7 @@ describe.skipIf(reason !== undefined)('salt-master and salt-minion', () => {
   test(
     'people can ask what is there, what differs and what was applied',
     async () => {
-      await server.reset();
+      serve(nodeDocument(MINION, '49-00000000000000cd'));
       expect((await run()).ok).toBe(true);
       const ask = async (...words: string[]): Promise<unknown> => {
         const { stdout } = await rig.run('salt', ['-c', join(rig.folder, 'master', 'etc'), '--static', '--out=json', MINION, ...words]);
@@ -318,10 +318,10 @@ describe.skipIf(reason !== undefined)('salt-master and salt-minion', () => {
       expect(await ask('corral.list', 'domain')).toMatchObject({ 'vm-17': { managed: true, state: 'stopped' } });
       expect(await ask('corral.compare', 'bridge')).toMatchObject({ 'br-17-0': { present: true, wanted: true, differences: [] } });
       expect(await ask('corral.check')).toEqual([]);
-      expect(await ask('corral.status')).toMatchObject({ applied: { document: '48-00000000000000cc', node: MINION } });
-      expect(await ask('corral.document')).toMatchObject({ document: '48-00000000000000cc', roles: ['hypervisor'] });
+      expect(await ask('corral.status')).toMatchObject({ applied: { document: '49-00000000000000cd', node: MINION } });
+      expect(await ask('corral.document')).toMatchObject({ document: '49-00000000000000cd', roles: ['hypervisor'] });
       await ask('saltutil.refresh_grains');
-      await until(async () => JSON.stringify(await ask('grains.item', 'corral')).includes('48-00000000000000cc'));
+      await until(async () => JSON.stringify(await ask('grains.item', 'corral')).includes('49-00000000000000cd'));
     },
     TIMEOUT,
   );
