@@ -214,7 +214,7 @@ function loginRoutes(app: Hono<Env>, services: Services): void {
 }
 
 async function countRows(services: Services): Promise<Record<string, number>> {
-  const models = services.catalog.models.filter((model) => model.resource.area !== 'Lists');
+  const models = services.catalog.models.filter((model) => !model.resource.readOnly);
   const { rows } = await services.pool.query<Record<string, string>>(
     `select ${models.map((model) => `(select count(*) from "${model.table}") as "${model.resource.noun}"`).join(', ')}`,
   );
