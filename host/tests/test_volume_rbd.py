@@ -107,8 +107,10 @@ def test_made_enlarged_and_removed(engine):
     engine.apply("volume", "vol-1", image("vol-1"))
     assert rbd("info", "vms/vol-1")["size"] == 64 * MIB
     assert differing(engine, "vol-1", image("vol-1")) == []
-    found = engine.kind("volume").found()["vol-1"]
+    found = Engine(engine.session).kind("volume").found()["vol-1"]
     assert (found.managed, found.detail["path"]) == (True, "vms/vol-1")
+    # A new run had libvirt look again.
+    assert "vol-1" in virsh("vol-list", "rbd")
     larger = image("vol-1", 96 * MIB)
     assert differing(engine, "vol-1", larger) == ["capacity"]
     engine.apply("volume", "vol-1", larger)

@@ -1,8 +1,8 @@
 """Which volumes of this host's pools Corral made: a file each, ``<state_dir>/volumes/<pool>/``.
 
-A name is no proof: anybody can put a file of that name there. The mark is written before the volume
-and removed after it, so that there is never a volume of ours without one. (RBD images carry their
-mark themselves, as hosts share them.)
+A name is no proof: anybody can put a file of that name there. The mark is written before the
+volume and removed after it, so that there is never a volume of ours without one. (For RBD images,
+which hosts share, the mark that counts is in the image.)
 """
 
 from __future__ import annotations

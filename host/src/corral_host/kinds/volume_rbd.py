@@ -1,7 +1,8 @@
 """RBD images: pools of type rbd, by Ceph's own library over one connection.
 
 libvirt would open the cluster anew for each image that it is asked about. Images carry their mark
-in their metadata (``rbd image-meta get <image> corral``), for all hosts of the cluster.
+in their metadata (``rbd image-meta get <image> corral``), for all hosts of the cluster; the mark on
+this host is for those that have no key.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from xml.etree import ElementTree as ET
 
 from corral_host.errors import HostError
 from corral_host.kinds import volume_convert as convert
+from corral_host.kinds.volume_marks import Marks
 from corral_host.kinds.volume_store import State, Store
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 #: End of the name of an image that is still being made.
 PARTIAL = ".corral"
 MARK = "corral"
+#: Images up to which libvirt is made to read the pool anew: it opens each, at about 5 ms.
+FEW = 200
 #: Seconds after which a cluster counts as unreachable.
 TIMEOUT = "20"
 
@@ -53,6 +57,18 @@ class RbdImages(Store):
             )
             self._cluster.connect()
             self._io = self._cluster.open_ioctx(self.ceph_pool)
+        self.marks = Marks(session.settings.state_dir, pool.name())
+        self._tell_libvirt()
+
+    def _tell_libvirt(self) -> None:
+        """Have libvirt see the images that came and went since it looked, for its other users."""
+        import libvirt  # noqa: PLC0415
+
+        names = self.names()
+        if len(names) <= FEW and {one.name() for one in self.pool.listAllVolumes()} != {*names}:
+            # Theirs is no reason for this run to fail.
+            with contextlib.suppress(libvirt.libvirtError):
+                self.pool.refresh()
 
     def names(self) -> list[str]:
         """Return the names of all images, without those that are being made."""
@@ -85,11 +101,12 @@ class RbdImages(Store):
         """Mark an image as ours that we did not make."""
         with self._errors(f"{name} cannot be marked"), self._open(name) as image:
             image.metadata_set(MARK, json.dumps({"format": form, "adopted": True}))
+        self.marks.put(name, {"format": form, "adopted": True})
 
     def create(self, name: str, spec: dict[str, Any], form: str) -> None:
         """Make an empty one: it has its mark when it gets its name."""
         self._begin(name, spec["size"], form)
-        self._finish(name)
+        self._finish(name, form)
 
     def fill(self, name: str, spec: dict[str, Any], form: str, image: Path) -> None:
         """Make one of an image."""
@@ -98,7 +115,7 @@ class RbdImages(Store):
         target = f"rbd:{_escaped(self.ceph_pool)}/{_escaped(name + PARTIAL)}:id={self._user}"
         kind = spec["filled_from"]["type"]
         convert.copy_onto(self.session, image, kind, target + options, zero=True)
-        self._finish(name)
+        self._finish(name, form)
 
     def grow(self, name: str, form: str, size: int) -> None:  # noqa: ARG002 - of all stores
         """Enlarge it."""
@@ -109,6 +126,7 @@ class RbdImages(Store):
         """Remove it with its mark, and its beginning."""
         self._remove(name + PARTIAL)
         self._remove(name)
+        self.marks.drop(name)
 
     def _begin(self, name: str, size: int, form: str) -> None:
         partial = name + PARTIAL
@@ -118,7 +136,8 @@ class RbdImages(Store):
             with self._open(partial) as image:
                 image.metadata_set(MARK, json.dumps({"format": form, "adopted": False}))
 
-    def _finish(self, name: str) -> None:
+    def _finish(self, name: str, form: str) -> None:
+        self.marks.put(name, {"format": form, "adopted": False})
         # Fails when there is an image of that name.
         with self._errors(f"{name} cannot get its name"):
             self._rbd.RBD().rename(self._io, name + PARTIAL, name)
