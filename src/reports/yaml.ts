@@ -13,8 +13,9 @@ export function parseRubyYaml(text: string): unknown {
   try {
     return load(text, { schema });
   } catch (cause) {
+    /* The exception holds the whole body: it goes no further. */
     const place = cause instanceof YAMLException && cause.mark ? ` at line ${cause.mark.line + 1}` : '';
     const reason = cause instanceof YAMLException ? cause.reason : 'it is nested too deep';
-    throw new Problem('bad-body', `The YAML body cannot be parsed${place}: ${reason}`, { cause });
+    throw new Problem('bad-body', `The YAML body cannot be parsed${place}: ${reason}`);
   }
 }
