@@ -10,12 +10,13 @@ import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from corral_host.facts import facts
 from corral_host.files import read_json
 from corral_host.kinds.document import STARTS, boot_id
 from corral_host.kinds.network_links import GROUP
+from corral_host.kinds.pool import pool_uuid
+from corral_host.kinds.volume_marks import Marks
 
 if TYPE_CHECKING:
     from corral_host.session import Settings
@@ -128,7 +129,7 @@ def storage(
         if xml is not None:
             detail["kind"] = xml.get("type")
             detail["target"] = xml.findtext("target/path")
-        managed = recorded(state_dir, "pools", pool.name())
+        managed = pool.UUIDString() == pool_uuid(pool.name())
         pools[pool.name()] = {
             "state": POOL_STATES.get(info[0], "unknown"),
             "managed": managed,
@@ -136,21 +137,17 @@ def storage(
         }
         if not pool.isActive():
             continue
+        marks = Marks(state_dir, pool.name())
         for volume, about in _each(_volumes(pool), lambda one: one.info()):
             name = volume.name()
             # Two pools may each have a volume of one name.
             key = name if name not in volumes else f"{pool.name()}/{name}"
             volumes[key] = {
                 "state": "present",
-                "managed": volume.path() in used or recorded(state_dir, "volumes", name),
+                "managed": volume.path() in used or marks.get(name) is not None,
                 "detail": {"pool": pool.name(), "path": volume.path(), "capacity": about[1]},
             }
     return pools, volumes
-
-
-def recorded(state_dir: Path, kind: str, name: str) -> bool:
-    """Return whether Corral wrote down that it made this pool or volume."""
-    return (state_dir / kind / f"{quote(name, safe='')}.json").exists()
 
 
 def disk_sources(xml: ET.Element) -> set[str]:
