@@ -18,7 +18,7 @@ import re
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, ClassVar
 
-from corral_host import ceph
+from corral_host.ceph import files, specs
 from corral_host.errors import BadSpec
 from corral_host.kinds.base import Comparison, Difference, Found, Kind
 
@@ -42,39 +42,39 @@ class CephConfig(Kind):
     }
 
     def _path(self, name: str) -> Path:
-        return ceph.config_path(self.session, name)
+        return files.config_path(self.session, name)
 
     def found(self) -> dict[str, Found]:
         """Return the configuration of each cluster."""
         found = {}
-        for name in ceph.clusters_here(self.session):
-            text = ceph.read_text(self._path(name)) or ""
-            fsid = ceph.parse_sections(text).get("global", {}).get("fsid", "")
-            detail = {"fsid": fsid, "options": ceph.parse_sections(text)}
-            found[name] = Found(text.startswith(ceph.MARK), "present", {}, detail)
+        for name in files.clusters_here(self.session):
+            text = files.read_text(self._path(name)) or ""
+            fsid = files.parse_sections(text).get("global", {}).get("fsid", "")
+            detail = {"fsid": fsid, "options": files.parse_sections(text)}
+            found[name] = Found(text.startswith(files.MARK), "present", {}, detail)
         return found
 
     def check(self, name: str, spec: Spec) -> None:
         """Raise ``BadSpec``."""
-        ceph.checked_name(name, "ceph_config")
-        if ceph.cluster_name(spec) != name:
-            raise BadSpec(f"ceph_config {name} is of the cluster {ceph.cluster_name(spec)}")
+        specs.checked_name(name, "ceph_config")
+        if specs.cluster_name(spec) != name:
+            raise BadSpec(f"ceph_config {name} is of the cluster {specs.cluster_name(spec)}")
         sections(spec)
 
     def compare(self, name: str, spec: Spec) -> Comparison:
         """Compare options; spaces and comments count only in that the file must be Corral's."""
-        text = ceph.read_text(self._path(name))
+        text = files.read_text(self._path(name))
         wanted = spec["ensure"] == "present"
         comparison = Comparison(text is not None, wanted)
         if text is None:
             return comparison
         if not wanted:
-            if not text.startswith(ceph.MARK):
+            if not text.startswith(files.MARK):
                 reason = f"{self._path(name)} was not written by Corral"
                 comparison.refused.append(Difference("content", "present", "absent", reason))
             return comparison
-        current, target = ceph.parse_sections(text), sections(spec)
-        if not text.startswith(ceph.MARK):
+        current, target = files.parse_sections(text), sections(spec)
+        if not text.startswith(files.MARK):
             fsid = current.get("global", {}).get("fsid")
             if fsid != target["global"]["fsid"]:
                 reason = (
@@ -97,11 +97,11 @@ class CephConfig(Kind):
         if not comparison.wanted:
             path.unlink()
             return
-        text = ceph.read_text(path)
+        text = files.read_text(path)
         kept = path.with_name(f"{path.name}.before-corral")
-        if text is not None and not text.startswith(ceph.MARK) and not kept.exists():
-            ceph.write_file(kept, text, 0o644, "root:ceph")
-        ceph.write_file(path, render(sections(spec)), 0o644, "root:ceph")
+        if text is not None and not text.startswith(files.MARK) and not kept.exists():
+            files.write_file(kept, text, 0o644, "root:ceph")
+        files.write_file(path, render(sections(spec)), 0o644, "root:ceph")
 
 
 def sections(spec: Spec) -> Sections:
@@ -112,9 +112,9 @@ def sections(spec: Spec) -> Sections:
     public = _network(cluster, "public_network")
     if public is None:
         raise BadSpec("cluster.public_network is missing")
-    peers = ceph.peers_of(spec)
+    peers = specs.peers_of(spec)
     main = {
-        "fsid": ceph.cluster_fsid(spec),
+        "fsid": specs.cluster_fsid(spec),
         # A monitor whose address is not known is looked up by its name, again and again.
         "mon_host": ",".join(peer.addresses() if peer.address else peer.host for peer in peers),
         "public_network": public,
@@ -162,7 +162,7 @@ def _options(spec: Spec) -> list[tuple[str, dict[str, str]]]:
 
 def render(options: Sections) -> str:
     """Return the text of the file."""
-    lines = [ceph.MARK]
+    lines = [files.MARK]
     for section, values in options.items():
         lines += ["", f"[{section}]", *(f"{option} = {value}" for option, value in values.items())]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from corral_host import ceph
+from corral_host.ceph import client, files, specs
 from corral_host.errors import BadSpec
 from corral_host.kinds.base import Comparison, Difference, Found, Kind
 
@@ -44,7 +44,7 @@ class CephKey(Kind):
 
     def _listing(self, cluster: str) -> dict[str, Any]:
         """Return entities with ``key`` and ``caps``; nothing when there is no cluster here yet."""
-        clusters = ceph.clusters_of(self.session)
+        clusters = client.clusters_of(self.session)
         if not clusters.may_administer(cluster):
             return {}
         if cluster not in self._listings:
@@ -55,14 +55,14 @@ class CephKey(Kind):
     def found(self) -> dict[str, Found]:
         """Return the keys of the clusters whose monitors are here, but those of daemons."""
         found = {}
-        for cluster in ceph.clusters_here(self.session):
-            if not ceph.monitors_here(cluster):
+        for cluster in files.clusters_here(self.session):
+            if not files.monitors_here(cluster):
                 continue
             for entity, one in self._listing(cluster).items():
                 if entity.startswith("client."):
                     properties = {
                         "caps": _text(one["caps"]),
-                        "secret": str(ceph.digest(one["key"])),
+                        "secret": str(files.digest(one["key"])),
                     }
                     # Nothing in the cluster tells who made a key.
                     found[f"{cluster}/{entity}"] = Found(
@@ -72,8 +72,8 @@ class CephKey(Kind):
 
     def check(self, name: str, spec: Spec) -> None:
         """Raise ``BadSpec``."""
-        ceph.split_entity(name, "ceph_key")
-        ceph.checked_secret(spec.get("secret"), f"the secret of {name}")
+        specs.split_entity(name, "ceph_key")
+        specs.checked_secret(spec.get("secret"), f"the secret of {name}")
         caps = spec.get("caps")
         if not isinstance(caps, dict) or not all(
             isinstance(k, str)
@@ -87,7 +87,7 @@ class CephKey(Kind):
 
     def compare(self, name: str, spec: Spec) -> Comparison:
         """Compare with the listing."""
-        cluster, entity = ceph.split_entity(name, "ceph_key")
+        cluster, entity = specs.split_entity(name, "ceph_key")
         wanted = spec["ensure"] == "present"
         if entity == "mon.":
             return self._compare_monitors(cluster, spec)
@@ -104,7 +104,7 @@ class CephKey(Kind):
             comparison.differences.append(difference)
         if there["key"] != spec["secret"]:
             difference = Difference(
-                "secret", ceph.digest(there["key"]), ceph.digest(spec["secret"])
+                "secret", files.digest(there["key"]), files.digest(spec["secret"])
             )
             comparison.differences.append(difference)
         return comparison
@@ -114,30 +114,30 @@ class CephKey(Kind):
         comparison = Comparison(present=True, wanted=wanted)
         if not wanted:
             comparison.refused.append(_needed("mon."))
-        for name in ceph.monitors_here(cluster) if wanted else []:
-            keyring = ceph.LIB / "mon" / f"{cluster}-{name}" / "keyring"
-            secret = ceph.secret_in(keyring, "mon.")
+        for name in files.monitors_here(cluster) if wanted else []:
+            keyring = files.LIB / "mon" / f"{cluster}-{name}" / "keyring"
+            secret = files.secret_in(keyring, "mon.")
             if secret != spec["secret"]:
                 reason = (
                     "all monitors must change their common key at once, while they are stopped: "
                     f"write it into {keyring} by hand"
                 )
-                current, target = ceph.digest(secret), ceph.digest(spec["secret"])
+                current, target = files.digest(secret), files.digest(spec["secret"])
                 comparison.refused.append(Difference("secret", current, target, reason))
         return comparison
 
     def apply(self, name: str, spec: Spec, comparison: Comparison) -> None:
         """Import the key, change its capabilities, or delete it."""
-        cluster, entity = ceph.split_entity(name, "ceph_key")
+        cluster, entity = specs.split_entity(name, "ceph_key")
         if comparison.refused:
             return
-        connection = ceph.clusters_of(self.session).admin(cluster)
+        connection = client.clusters_of(self.session).admin(cluster)
         if not comparison.wanted:
             connection.bytes("auth del", entity=entity)
             return
         changed = {difference.property for difference in comparison.differences}
         if not comparison.present or "secret" in changed:
-            text = ceph.keyring_text(entity, spec["secret"], spec["caps"])
+            text = files.keyring_text(entity, spec["secret"], spec["caps"])
             connection.bytes("auth import", input=text.encode())
         else:
             pairs = [word for pair in sorted(spec["caps"].items()) for word in pair]

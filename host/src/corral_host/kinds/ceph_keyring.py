@@ -14,7 +14,7 @@ import pwd
 import stat
 from typing import TYPE_CHECKING, ClassVar
 
-from corral_host import ceph
+from corral_host.ceph import files, specs
 from corral_host.kinds.base import Comparison, Difference, Found, Kind
 
 if TYPE_CHECKING:
@@ -37,44 +37,44 @@ class CephKeyring(Kind):
     def found(self) -> dict[str, Found]:
         """Return the keyrings of the clusters that this host has a configuration of."""
         found = {}
-        for cluster in ceph.clusters_here(self.session):
+        for cluster in files.clusters_here(self.session):
             paths = [
                 *self.session.settings.ceph_dir.glob(f"{cluster}.*.keyring"),
-                *ceph.LIB.glob(f"bootstrap-*/{cluster}.keyring"),
+                *files.LIB.glob(f"bootstrap-*/{cluster}.keyring"),
             ]
             for path in sorted(paths):
-                text = ceph.read_text(path) or ""
-                for entity, options in ceph.parse_sections(text).items():
+                text = files.read_text(path) or ""
+                for entity, options in files.parse_sections(text).items():
                     properties = {
-                        "secret": ceph.digest(options.get("key")) or "none",
+                        "secret": files.digest(options.get("key")) or "none",
                         "mode": _mode(path) or "",
                     }
-                    managed = text.startswith(ceph.MARK)
+                    managed = text.startswith(files.MARK)
                     detail = {"path": str(path)}
                     found[f"{cluster}/{entity}"] = Found(managed, "present", properties, detail)
         return found
 
     def check(self, name: str, spec: Spec) -> None:
         """Raise ``BadSpec``."""
-        ceph.split_entity(name, "ceph_keyring")
-        ceph.checked_secret(spec.get("secret"), f"the secret of {name}")
+        specs.split_entity(name, "ceph_keyring")
+        specs.checked_secret(spec.get("secret"), f"the secret of {name}")
 
     def compare(self, name: str, spec: Spec) -> Comparison:
         """Compare the key, and who may read it."""
-        cluster, entity = ceph.split_entity(name, "ceph_keyring")
-        path = ceph.keyring_path(self.session, cluster, entity)
-        text = ceph.read_text(path)
+        cluster, entity = specs.split_entity(name, "ceph_keyring")
+        path = files.keyring_path(self.session, cluster, entity)
+        text = files.read_text(path)
         comparison = Comparison(text is not None, spec["ensure"] == "present")
         if text is None:
             return comparison
         if not comparison.wanted:
-            if not text.startswith(ceph.MARK):
+            if not text.startswith(files.MARK):
                 reason = f"{path} was not written by Corral"
                 comparison.refused.append(Difference("secret", "present", "absent", reason))
             return comparison
-        secret, wanted = ceph.secret_in(path, entity), spec["secret"]
+        secret, wanted = files.secret_in(path, entity), spec["secret"]
         if secret != wanted:
-            difference = Difference("secret", ceph.digest(secret), ceph.digest(wanted))
+            difference = Difference("secret", files.digest(secret), files.digest(wanted))
             comparison.differences.append(difference)
         mode, target = _mode(path), f"0{_MODE:o} {_user(entity)}"
         if mode != target:
@@ -83,17 +83,17 @@ class CephKeyring(Kind):
 
     def apply(self, name: str, spec: Spec, comparison: Comparison) -> None:
         """Write the file at once, or remove it."""
-        cluster, entity = ceph.split_entity(name, "ceph_keyring")
-        path = ceph.keyring_path(self.session, cluster, entity)
+        cluster, entity = specs.split_entity(name, "ceph_keyring")
+        path = files.keyring_path(self.session, cluster, entity)
         if comparison.refused:
             return
         if not comparison.wanted:
             path.unlink()
             return
-        text = ceph.MARK + "\n" + ceph.keyring_text(entity, spec["secret"])
+        text = files.MARK + "\n" + files.keyring_text(entity, spec["secret"])
         if not path.parent.exists():
-            ceph.own_folder(path.parent)
-        ceph.write_file(path, text, _MODE, _user(entity))
+            files.own_folder(path.parent)
+        files.write_file(path, text, _MODE, _user(entity))
 
 
 def _user(entity: str) -> str:

@@ -27,10 +27,11 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from corral_host import ceph, osd_device
+from corral_host.ceph import client, daemons, files, specs
+from corral_host.ceph import device as devices
+from corral_host.ceph.daemons import Daemon, Services
 from corral_host.errors import BadSpec, HostError
 from corral_host.kinds.base import Comparison, Difference, Found, Kind
-from corral_host.services import Daemon, Services
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,9 +75,9 @@ class CephOsd(Kind):
             self._folders = folders()
         return self._folders.get(uuid)
 
-    def _connect(self, cluster: str, folder: Folder | None = None) -> ceph.Connection:
+    def _connect(self, cluster: str, folder: Folder | None = None) -> client.Connection:
         """Connect as the OSD itself, or as the one that makes OSDs."""
-        clusters = ceph.clusters_of(self.session)
+        clusters = client.clusters_of(self.session)
         if folder is not None and folder.secret is not None:
             try:
                 return clusters.connect(cluster, f"osd.{folder.number}", folder.secret)
@@ -84,8 +85,8 @@ class CephOsd(Kind):
                 # Its key went with it when it was removed half-way.
                 if error.code != "no_permission":
                     raise
-        path = ceph.keyring_path(self.session, cluster, _BOOTSTRAP)
-        secret = ceph.secret_in(path, _BOOTSTRAP)
+        path = files.keyring_path(self.session, cluster, _BOOTSTRAP)
+        secret = files.secret_in(path, _BOOTSTRAP)
         if secret is None:
             raise HostError("no_key", f"{path} has no key of {_BOOTSTRAP}")
         return clusters.connect(cluster, _BOOTSTRAP, secret)
@@ -117,15 +118,15 @@ class CephOsd(Kind):
             detail = {"id": folder.number, "cluster": folder.cluster, "in": there.get("in") == 1}
             if "error" in there:
                 detail["error"] = there["error"]
-            text = ceph.read_text(ceph.config_path(self.session, folder.cluster)) or ""
-            managed = text.startswith(ceph.MARK)
+            text = files.read_text(files.config_path(self.session, folder.cluster)) or ""
+            managed = text.startswith(files.MARK)
             found[uuid] = Found(managed, properties["state"], properties, detail)
         return found
 
     def check(self, name: str, spec: Spec) -> None:
         """Raise ``BadSpec``."""
-        ceph.checked_uuid(name, "ceph_osd")
-        ceph.cluster_name(spec)
+        specs.checked_uuid(name, "ceph_osd")
+        specs.cluster_name(spec)
         for field in ("data_device", "db_device"):
             path = spec.get(field)
             if path is None and field == "db_device":
@@ -144,13 +145,13 @@ class CephOsd(Kind):
         if spec["ensure"] == "absent":
             return self._compare_absent(name, folder)
         comparison = Comparison(folder is not None and folder.ready, wanted=True)
-        cluster = ceph.cluster_name(spec)
+        cluster = specs.cluster_name(spec)
         if folder is None or not folder.ready:
             fsid = _fsid(self.session, cluster)
             for path in (spec["data_device"], spec.get("db_device")):
                 if path is None:
                     continue
-                reason = osd_device.examine(self.session, path, name).refusal(name, fsid)
+                reason = devices.examine(self.session, path, name).refusal(name, fsid)
                 if reason is not None:
                     difference = Difference("state", None, "up", reason)
                     comparison.refused.append(difference)
@@ -196,7 +197,7 @@ class CephOsd(Kind):
         if there is None or not folder.ready:
             return None
         number = folder.number
-        status = ceph.ask_daemon(folder.cluster, f"osd.{number}", "status")
+        status = daemons.ask_daemon(folder.cluster, f"osd.{number}", "status")
         if status is not None:
             groups = status["num_pgs"]
             if groups == 0:
@@ -249,14 +250,14 @@ class CephOsd(Kind):
             self._listings.clear()
             return self._listing(folder.cluster, folder).get(name, {}).get("up") == 1
 
-        if not ceph.wait_for(up, UP_TIMEOUT):
+        if not daemons.wait_for(up, UP_TIMEOUT):
             raise HostError(
                 "not_up",
                 f"osd.{folder.number} was started and is not up after {UP_TIMEOUT} s: see "
                 f"/var/log/ceph/{folder.cluster}-osd.{folder.number}.log",
             )
 
-    def _set_class(self, connection: ceph.Connection, folder: Folder, spec: Spec) -> None:
+    def _set_class(self, connection: client.Connection, folder: Folder, spec: Spec) -> None:
         ids = [str(folder.number)]
         connection.bytes("osd crush rm-device-class", ids=ids)
         # "class" is a word of Python's.
@@ -264,7 +265,7 @@ class CephOsd(Kind):
         connection.bytes("osd crush set-device-class", **arguments)
 
     def _set_weight(
-        self, connection: ceph.Connection, folder: Folder, spec: Spec, there: dict[str, Any]
+        self, connection: client.Connection, folder: Folder, spec: Spec, there: dict[str, Any]
     ) -> None:
         weight = float(spec["weight"])
         if "crush_weight" in there:
@@ -275,8 +276,8 @@ class CephOsd(Kind):
         connection.bytes("osd crush set", **arguments)
 
     def _make(self, name: str, spec: Spec) -> Folder:
-        device = osd_device.examine(self.session, spec["data_device"], name)
-        cluster = ceph.cluster_name(spec)
+        device = devices.examine(self.session, spec["data_device"], name)
+        cluster = specs.cluster_name(spec)
         if device.kind == "block":
             folder = self._make_volume(name, spec, cluster)
         else:
@@ -291,17 +292,17 @@ class CephOsd(Kind):
         return folder
 
     def _make_volume(self, name: str, spec: Spec, cluster: str) -> Folder:
-        made = osd_device.volumes(self.session).get(name)
+        made = devices.volumes(self.session).get(name)
         number = (
             made["id"]
             if made is not None
-            else osd_device.prepare_volume(self.session, cluster, name, spec)
+            else devices.prepare_volume(self.session, cluster, name, spec)
         )
         systemd = Services(self.session).systemd
-        osd_device.activate_volume(self.session, cluster, name, number, systemd=systemd)
+        devices.activate_volume(self.session, cluster, name, number, systemd=systemd)
         return self._found_again(name)
 
-    def _make_file(self, name: str, spec: Spec, cluster: str, device: osd_device.Device) -> Folder:
+    def _make_file(self, name: str, spec: Spec, cluster: str, device: devices.Device) -> Folder:
         folder = self._here(name)
         paths = {"block": spec["data_device"], "block.db": spec.get("db_device")}
         if folder is None:
@@ -311,14 +312,14 @@ class CephOsd(Kind):
             if path is not None:
                 shutil.chown(path, "ceph", "ceph")
         # One that an earlier run began may go on after that was killed.
-        if not ceph.wait_for(lambda: _free(folder.path / "fsid"), MKFS_TIMEOUT):
+        if not daemons.wait_for(lambda: _free(folder.path / "fsid"), MKFS_TIMEOUT):
             raise HostError("in_use", f"another ceph-osd is busy with {folder.path}")
         if device.label.get("mkfs_done"):
             # The data are whole: only the folder was lost.
             command = ["ceph-bluestore-tool", "prime-osd-dir", "--dev", device.path]
             self.session.run([*command, "--path", str(folder.path)])
             for path in folder.path.iterdir():
-                os.chown(path, *ceph.ids_of("ceph"), follow_symlinks=False)
+                os.chown(path, *files.ids_of("ceph"), follow_symlinks=False)
         # Running it again after it was killed is how Ceph finishes it.
         command = ["ceph-osd", "--cluster", cluster, "--id", str(folder.number), "--mkfs"]
         command += ["--osd-uuid", name, "--osd-data", str(folder.path), "--keyfile", "-"]
@@ -331,18 +332,18 @@ class CephOsd(Kind):
         name: str,
         spec: Spec,
         cluster: str,
-        device: osd_device.Device,
+        device: devices.Device,
         paths: dict[str, str | None],
     ) -> None:
         """Get the OSD's number, and make its folder at once."""
-        parent = ceph.LIB / "osd"
-        ceph.own_folder(parent)
+        parent = files.LIB / "osd"
+        files.own_folder(parent)
         staged = parent / f".{name}"
-        ceph.own_folder(staged)
+        files.own_folder(staged)
         # It is here before the cluster knows it: after a kill in between it is used again.
         kept = staged / "secret"
-        secret = device.label.get("osd_key") or ceph.read_text(kept) or new_secret()
-        ceph.write_file(kept, secret, 0o600)
+        secret = device.label.get("osd_key") or files.read_text(kept) or new_secret()
+        files.write_file(kept, secret, 0o600)
         wanted = device.label.get("whoami")
         number = self._new(name, spec, cluster, secret)
         if wanted is not None and int(wanted) != number:
@@ -356,22 +357,22 @@ class CephOsd(Kind):
                 f"{target} is the folder of another OSD that had the number {number}: move it away "
                 "if it is not needed",
             )
-        text = ceph.keyring_text(f"osd.{number}", secret)
-        ceph.write_file(staged / "keyring", text, 0o600)
-        ceph.write_file(staged / "fsid", name + "\n", 0o644)
+        text = files.keyring_text(f"osd.{number}", secret)
+        files.write_file(staged / "keyring", text, 0o600)
+        files.write_file(staged / "fsid", name + "\n", 0o644)
         for link, path in paths.items():
             if path is not None:
                 (staged / link).unlink(missing_ok=True)
                 (staged / link).symlink_to(path)
-                os.chown(staged / link, *ceph.ids_of("ceph"), follow_symlinks=False)
+                os.chown(staged / link, *files.ids_of("ceph"), follow_symlinks=False)
         kept.unlink()
         staged.rename(target)
-        ceph.sync_folder(parent)
+        files.sync_folder(parent)
 
     def _new(self, name: str, spec: Spec, cluster: str, secret: str) -> int:
         connection = self._connect(cluster)
         wanted = {"cephx_secret": secret, "crush_device_class": spec["device_class"]}
-        arguments = {"input": ceph.json_bytes(wanted), "uuid": name}
+        arguments = {"input": client.json_bytes(wanted), "uuid": name}
         try:
             return connection.ask("osd new", **arguments)["osdid"]
         except HostError as error:
@@ -392,7 +393,7 @@ class CephOsd(Kind):
         self.forget()
         folder = self._here(name)
         if folder is None:
-            raise HostError("not_made", f"the OSD {name} has no folder below {ceph.LIB}/osd")
+            raise HostError("not_made", f"the OSD {name} has no folder below {files.LIB}/osd")
         return folder
 
     def _remove(self, name: str, folder: Folder) -> None:
@@ -417,7 +418,7 @@ class CephOsd(Kind):
             self.session.run(["umount", str(folder.path)])
             folder.path.rmdir()
         else:
-            ceph.set_aside(folder.path)
+            files.set_aside(folder.path)
 
 
 class Folder:
@@ -429,16 +430,16 @@ class Folder:
         self.cluster, _, number = path.name.rpartition("-")
         self.number = int(number)
         #: Whether the OSD was made to the end.
-        self.ready = (ceph.read_text(path / "ready") or "").strip() == "ready"
-        self.secret = ceph.secret_in(path / "keyring", f"osd.{number}")
+        self.ready = (files.read_text(path / "ready") or "").strip() == "ready"
+        self.secret = files.secret_in(path / "keyring", f"osd.{number}")
         self.daemon = Daemon(self.cluster, "osd", number)
 
 
 def folders() -> dict[str, Folder]:
     """Return the OSDs' folders by uuid."""
     found = {}
-    for path in sorted((ceph.LIB / "osd").glob("[!.]*-*")):
-        uuid = (ceph.read_text(path / "fsid") or "").strip()
+    for path in sorted((files.LIB / "osd").glob("[!.]*-*")):
+        uuid = (files.read_text(path / "fsid") or "").strip()
         if uuid and path.name.rpartition("-")[2].isdigit():
             found[uuid] = Folder(path, uuid)
     return found
@@ -459,8 +460,8 @@ def new_secret() -> str:
 
 
 def _fsid(session: Session, cluster: str) -> str | None:
-    text = ceph.read_text(ceph.config_path(session, cluster)) or ""
-    return ceph.parse_sections(text).get("global", {}).get("fsid")
+    text = files.read_text(files.config_path(session, cluster)) or ""
+    return files.parse_sections(text).get("global", {}).get("fsid")
 
 
 def _number(weight: float | None) -> str | None:

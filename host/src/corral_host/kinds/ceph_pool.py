@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from corral_host import ceph
+from corral_host.ceph import client, files, specs
 from corral_host.errors import BadSpec
 from corral_host.kinds.base import Comparison, Difference, Found, Kind
 
@@ -43,7 +43,7 @@ class CephPool(Kind):
         self._listings.clear()
 
     def _listing(self, cluster: str) -> dict[str, Any]:
-        clusters = ceph.clusters_of(self.session)
+        clusters = client.clusters_of(self.session)
         if not clusters.may_administer(cluster):
             return {}
         if cluster not in self._listings:
@@ -54,8 +54,8 @@ class CephPool(Kind):
     def found(self) -> dict[str, Found]:
         """Return the pools of the clusters whose monitors are here."""
         found = {}
-        for cluster in ceph.clusters_here(self.session):
-            if not ceph.monitors_here(cluster):
+        for cluster in files.clusters_here(self.session):
+            if not files.monitors_here(cluster):
                 continue
             for name, one in self._listing(cluster).items():
                 # Nothing in the cluster tells who made a pool.
@@ -69,17 +69,17 @@ class CephPool(Kind):
 
     def check(self, name: str, spec: Spec) -> None:
         """Raise ``BadSpec``."""
-        ceph.checked_name(ceph.split_name(name, "ceph_pool")[1], "ceph_pool")
+        specs.checked_name(specs.split_name(name, "ceph_pool")[1], "ceph_pool")
         for field in _NUMBERS:
             if type(spec.get(field)) is not int or spec[field] < 1:
                 raise BadSpec(f"{field} of {name} must be a number above 0")
         if spec["min_size"] > spec["size"]:
             raise BadSpec(f"min_size of {name} must be at most its size")
-        ceph.checked_name(spec.get("application"), f"application of {name}")
+        specs.checked_name(spec.get("application"), f"application of {name}")
 
     def compare(self, name: str, spec: Spec) -> Comparison:
         """Compare with the listing."""
-        cluster, pool = ceph.split_name(name, "ceph_pool")
+        cluster, pool = specs.split_name(name, "ceph_pool")
         there = self._listing(cluster).get(pool)
         comparison = Comparison(there is not None, spec["ensure"] == "present")
         if there is None:
@@ -101,10 +101,10 @@ class CephPool(Kind):
 
     def apply(self, name: str, spec: Spec, comparison: Comparison) -> None:
         """Make the pool or change what differs."""
-        cluster, pool = ceph.split_name(name, "ceph_pool")
+        cluster, pool = specs.split_name(name, "ceph_pool")
         if comparison.refused:
             return
-        connection = ceph.clusters_of(self.session).admin(cluster)
+        connection = client.clusters_of(self.session).admin(cluster)
         changed = {difference.property for difference in comparison.differences}
         if not comparison.present:
             connection.bytes(

@@ -92,7 +92,7 @@ def volumes(session: Session) -> dict[str, dict[str, Any]]:
         for part in parts:
             tags = part.get("tags", {})
             if part.get("type") == "block" and "ceph.osd_fsid" in tags:
-                cluster = tags.get("ceph.cluster_name", "ceph")
+                cluster = tags.get("specs.cluster_name", "ceph")
                 found[tags["ceph.osd_fsid"]] = {"id": int(number), "cluster": cluster}
     return found
 

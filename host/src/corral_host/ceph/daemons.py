@@ -6,21 +6,27 @@ again then but the next run.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Callable
 
-from corral_host.ceph import RUN, own_folder, socket_path, wait_for, write_file
+from corral_host.ceph import files
 from corral_host.errors import HostError
 
 if TYPE_CHECKING:
     from corral_host.session import Session
 
+#: Where their admin sockets are.
+RUN = Path("/run/ceph")
+#: Seconds in which a daemon answers there.
+ASK_TIMEOUT = 10
 #: There only when systemd is the one who starts things.
 SYSTEMD = Path("/run/systemd/system")
 #: Seconds that a daemon may take to write what it holds before it ends.
@@ -48,6 +54,7 @@ class Daemon:
     def pid(self) -> int | None:
         """Return the process that listens on its admin socket, whoever started it."""
         with socket.socket(socket.AF_UNIX) as asked, suppress(OSError):
+            asked.settimeout(ASK_TIMEOUT)
             asked.connect(str(socket_path(self.cluster, self.name)))
             raw = asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             return struct.unpack("3i", raw)[0]
@@ -81,8 +88,8 @@ class Services:
             self.session.run(["systemctl", "reset-failed", daemon.unit], check=False)
             self.session.run(["systemctl", "enable", "--now", daemon.unit])
             return
-        own_folder(RUN)
-        own_folder(Path("/var/log/ceph"))
+        files.own_folder(RUN)
+        files.own_folder(Path("/var/log/ceph"))
         program = [f"ceph-{daemon.kind}", "--cluster", daemon.cluster, "--id", daemon.id]
         # It goes to the background when it is ready, away from our input and output.
         self.session.run([*program, "--setuser", "ceph", "--setgroup", "ceph"], timeout=60)
@@ -94,7 +101,7 @@ class Services:
         path = Path(f"/etc/systemd/system/{daemon.unit}.d/corral.conf")
         if daemon.cluster == "ceph" or path.exists():
             return
-        write_file(path, f"[Service]\nEnvironment=CLUSTER={daemon.cluster}\n", 0o644, "root")
+        files.write_file(path, f"[Service]\nEnvironment=CLUSTER={daemon.cluster}\n", 0o644, "root")
         self.session.run(["systemctl", "daemon-reload"])
 
     def stop(self, daemon: Daemon) -> None:
@@ -117,3 +124,36 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def ask_daemon(cluster: str, daemon: str, command: str) -> Any:  # noqa: ANN401
+    """Ask a daemon such as ``mon.a`` on its admin socket; ``None`` when it does not run.
+
+    It answers without a quorum too.
+    """
+    request = json.dumps({"prefix": command, "format": "json"}).encode() + b"\0"
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.settimeout(ASK_TIMEOUT)
+        try:
+            asked.connect(str(socket_path(cluster, daemon)))
+            asked.sendall(request)
+            stream = asked.makefile("rb")
+            size = struct.unpack(">I", stream.read(4))[0]
+            return json.loads(stream.read(size))
+        except (OSError, struct.error, ValueError):
+            return None
+
+
+def socket_path(cluster: str, daemon: str) -> Path:
+    """Return a daemon's admin socket."""
+    return RUN / f"{cluster}-{daemon}.asok"
+
+
+def wait_for(what: Callable[[], Any], seconds: float, every: float = 0.2) -> Any:  # noqa: ANN401
+    """Return the first true answer, or the last one after so many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer or time.monotonic() > end:
+            return answer
+        time.sleep(every)
