@@ -55,7 +55,7 @@ def test_three_hosts_at_once_begin_one_cluster(ceph_engine: Engine) -> None:
 
 
 def test_what_was_begun_and_killed_is_finished(ceph_engine: Engine) -> None:
-    sh("kill -9 $(pgrep -f '^ceph-mon .*--id mon3') $(pgrep -f '^ceph-mgr .*--id mon3')")
+    sh("kill -9 $(daemons 'mon .*--id mon3') $(daemons 'mgr .*--id mon3')")
     sh("rm -r /var/lib/ceph/mon/ceph-mon3; mkdir -p /var/lib/ceph/mon/.ceph-mon3.new/store.db")
     spec = {"mon3": lab.mon_spec(*NAMES)}
     assert run(ceph_engine, {"ceph_mon": spec}) == ["ceph_mon mon3 ensure"]
@@ -63,7 +63,7 @@ def test_what_was_begun_and_killed_is_finished(ceph_engine: Engine) -> None:
 
 
 def test_a_lost_cluster_is_not_begun_anew_beside_its_data(ceph_engine: Engine) -> None:
-    sh("kill -9 $(pgrep '^ceph-m'); rm -r /var/lib/ceph/mon/ceph-*")
+    sh("kill -9 $(daemons m); rm -r /var/lib/ceph/mon/ceph-*")
     sh(f"mkdir -p /var/lib/ceph/osd/ceph-5; echo {lab.FSID} >/var/lib/ceph/osd/ceph-5/ceph_fsid")
     with pytest.raises(HostError, match="was there before"):
         ceph_engine.apply("ceph_mon", "mon1", lab.mon_spec("mon1"))
@@ -71,6 +71,30 @@ def test_a_lost_cluster_is_not_begun_anew_beside_its_data(ceph_engine: Engine) -
     assert run(ceph_engine, {"ceph_mon": {"mon1": lab.mon_spec("mon1")}}) == [
         "ceph_mon mon1 ensure",
     ]
+
+
+def test_monitors_that_are_added_begin_no_second_cluster(
+    ceph_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(founding, "FOUNDER_TIMEOUT", 1)
+    # The founder is down: two of three would be most of them.
+    sh("kill -9 $(daemons 'mon .*--id mon1'); sleep 0.5")
+    for name in ("mon2", "mon3"):
+        with pytest.raises(HostError) as error:
+            ceph_engine.apply("ceph_mon", name, lab.mon_spec(*NAMES))
+        assert error.value.code == "no_founder"
+    # It is up, with a quorum: they join.
+    two = {name: lab.mon_spec("mon1", "mon2") for name in ("mon1", "mon2")}
+    run(ceph_engine, {"ceph_mon": two})
+    # It is up, without a quorum: they wait.
+    sh("kill -9 $(daemons 'mon .*--id mon2')")
+    time.sleep(6)
+    with pytest.raises(HostError, match="has no quorum to join") as error:
+        ceph_engine.apply("ceph_mon", "mon3", lab.mon_spec(*NAMES))
+    assert error.value.code == "no_quorum"
+    three = {"mon2": two["mon2"], "mon3": lab.mon_spec(*NAMES)}
+    assert run(ceph_engine, {"ceph_mon": three}) == ["ceph_mon mon2 state", "ceph_mon mon3 ensure"]
+    assert lab.ceph("quorum_status")["quorum_names"] == list(NAMES)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,11 @@ done
 """
 
 
+DAEMONS = """
+daemons() { pgrep --ns $$ --nslist net -f "^ceph-$1"; }
+"""
+
+
 def missing() -> str | None:
     """Return why there can be no cluster here, or nothing when there can."""
     if os.geteuid() != 0:
@@ -188,8 +193,13 @@ def whole(*names: str, osds: int) -> dict[str, dict[str, dict]]:
 
 
 def sh(script: str) -> str:
-    """Run a shell script and return what it prints; it must not fail."""
-    done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
+    """Run a shell script and return what it prints; it must not fail.
+
+    ``daemons 'mon .*--id mon1'`` prints the processes of this cluster's daemons, and no others'.
+    """
+    done = subprocess.run(
+        ["sh", "-ec", DAEMONS + script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
