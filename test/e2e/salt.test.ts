@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FaultDocument, type FaultServer, type Mapping, startFaultServer } from './faults.ts';
 import { type Host, removeWire, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
 import { AWKWARD, changed, damage, failures, KEYS, nodeDocument, SECRET_UUID, stateOf, until } from './salt-documents.ts';
-import { ENGINE, type SaltRig, startSalt, VENV, whyNoSalt } from './salt-rig.ts';
+import { ENGINE, type SaltRig, startSalt, type StateResult, VENV, whyNoSalt } from './salt-rig.ts';
 
 const reason = whyNoSalt() ?? whyNoHost();
 if (reason !== undefined) console.warn(`SKIPPED: Salt with Corral: ${reason}`);
@@ -88,13 +88,14 @@ describe.skipIf(reason !== undefined)('salt-master and salt-minion', () => {
     'the first run makes exactly what the document says, in its order',
     async () => {
       host.sh('ip link add br-by-hand type bridge');
+      server.requests.length = 0;
       const { ok, refusal, states } = await run();
       expect({ ok, refusal, failed: failures(states) }).toEqual({ ok: true, refusal: '', failed: [] });
       good = await stateOf(host);
       expect(good).toContain('br-by-hand');
       expect(host.virsh('desc', 'vm-17', '--title').trim()).toBe(AWKWARD);
       expect(host.virsh('domstate', 'vm-17').trim()).toBe('shut off');
-      expect(host.virsh('secret-get-value', SECRET_UUID).trim()).toBe(KEYS.libvirt);
+      expect(host.run('cat', `/etc/libvirt/secrets/${SECRET_UUID}.base64`)).toBe(KEYS.libvirt);
       expect(host.run('cat', '/etc/ceph/ceph.client.libvirt.keyring')).toContain(KEYS.file);
       expect(host.run('stat', '-c', '%a', '/etc/ceph/ceph.client.libvirt.keyring').trim()).toBe('600');
       expect(host.run('cat', '/var/lib/corral/applied.json')).toContain('"41-9f2c0a1b2c3d4e5f"');
@@ -315,12 +316,18 @@ describe.skipIf(reason !== undefined)('salt-master and salt-minion', () => {
         const { stdout } = await rig.run('salt', ['-c', join(rig.folder, 'master', 'etc'), '--static', '--out=json', MINION, ...words]);
         return (JSON.parse(stdout) as Record<string, unknown>)[MINION];
       };
+      await damage(host);
+      const one = (await ask('state.sls_id', 'corral: bridge br-17-0', 'corral.hypervisor')) as Record<string, StateResult>;
+      expect(changed(Object.values(one))).toEqual(['br-17-0']);
+      expect((await run()).ok).toBe(true);
+      await ask('saltutil.refresh_pillar', 'wait=True');
+      expect(await ask('corral.apply', 'bridge', 'br-17-0')).toMatch(/things are applied by states/);
       expect(await ask('corral.list', 'domain')).toMatchObject({ 'vm-17': { managed: true, state: 'stopped' } });
       expect(await ask('corral.compare', 'bridge')).toMatchObject({ 'br-17-0': { present: true, wanted: true, differences: [] } });
       expect(await ask('corral.check')).toEqual([]);
       expect(await ask('corral.status')).toMatchObject({ applied: { document: '49-00000000000000cd', node: MINION } });
       expect(await ask('corral.document')).toMatchObject({ document: '49-00000000000000cd', roles: ['hypervisor'] });
-      await ask('saltutil.refresh_grains');
+      await rig.run('salt', ['-c', join(rig.folder, 'master', 'etc'), MINION, 'saltutil.refresh_grains']);
       await until(async () => JSON.stringify(await ask('grains.item', 'corral')).includes('49-00000000000000cd'));
     },
     TIMEOUT,

@@ -3,6 +3,8 @@
 States and people name things; what is wanted of them, secrets among it, is read from the pillar
 here and goes to the engine of ``corral_host`` alone, not into a job's arguments or results. A
 pillar that is missing, broken or another node's fails in one place and with one wording.
+
+Called by itself a function sees the pillar that the minion has in memory: saltutil.refresh_pillar.
 """
 
 from __future__ import annotations
@@ -167,15 +169,14 @@ def compare(kind: str, name: str | None = None) -> dict:
 
 
 def apply_(kind: str, name: str) -> dict:
-    """Make one thing what the document says, and return how it was before.
+    """Make one thing what the document says, and return how it was before. For states only.
 
-    Raises ``CommandExecutionError`` when that cannot be, or not as a whole. The states do this;
-    alone it is for people who know that what the thing depends on is there.
-
-    .. code-block:: bash
-
-        salt hv1.example.net corral.apply domain vm-7
+    Raises ``CommandExecutionError`` when that cannot be, or not as a whole; and outside of a run,
+    where the pillar may be an old one. ``salt hv1.example.net state.sls_id 'corral: domain vm-7'
+    corral.hypervisor`` applies one thing.
     """
+    if "corral_host.kept" not in __context__:
+        _fail(f"things are applied by states: state.sls_id 'corral: {kind} {name}' corral.<role>")
     spec = _spec(kind, name)
     return __salt__["corral_host.request"]("apply", kind=kind, name=name, spec=spec)
 
