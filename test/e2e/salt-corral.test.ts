@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningCorral, startCorral } from './corral.ts';
 import { type Host, removeWire, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
-import { changed, failures } from './salt-documents.ts';
+import { changed, failures, until } from './salt-documents.ts';
 import { type SaltRig, startSalt, whyNoSalt } from './salt-rig.ts';
 
 const reason = whyNoSalt() ?? whyNoHost();
@@ -26,14 +26,20 @@ describe.skipIf(reason !== undefined || !built)('salt-master and salt-minion wit
     return pillar.corral.document;
   };
 
+  const known = async () => (await corral.call('GET', `/api/v1/nodes/${MINION}`)) as { status: string; document: { applied: string | null } };
+
   beforeAll(async () => {
     corral = await startCorral();
     await makeFleet(corral);
     folder = mkdtempSync(join(tmpdir(), 'corral-client-'));
     writeFileSync(join(folder, 'token'), corral.adminToken, { mode: 0o600 });
     const settings = { url: corral.url, token_file: join(folder, 'token'), cache_dir: join(folder, 'cache') };
+    // A master's own token: it reads all documents and reports for all nodes, and may do nothing else.
+    const { token } = await corral.call('POST', '/api/v1/tokens', { name: 'salt-master', kind: 'server' });
+    writeFileSync(join(folder, 'server-token'), String(token), { mode: 0o600 });
+    const reports = { ...settings, token_file: join(folder, 'server-token') };
     host = await startHost({ name: 'salt2', index: 59 });
-    rig = await startSalt({ minions: [{ id: host.fqdn, prefix: host.prefix }], pillar: settings, tops: settings, address: WIRE_ADDRESS });
+    rig = await startSalt({ minions: [{ id: host.fqdn, prefix: host.prefix }], pillar: settings, tops: settings, reports, address: WIRE_ADDRESS });
   }, TIMEOUT);
 
   afterAll(async () => {
@@ -51,6 +57,8 @@ describe.skipIf(reason !== undefined || !built)('salt-master and salt-minion wit
       expect({ ok, refusal, failed: failures(states) }).toEqual({ ok: true, refusal: '', failed: [] });
       expect(changed(states)).toEqual(expect.arrayContaining(['local', 'vm-1', 'vm-2', await version()]));
       expect(host.virsh('desc', 'vm-1', '--title').trim()).toContain('{{ 7 * 7 }}');
+      await until(async () => (await known()).status === 'changed');
+      expect((await known()).document.applied).toBe(await version());
     },
     TIMEOUT,
   );
@@ -62,6 +70,7 @@ describe.skipIf(reason !== undefined || !built)('salt-master and salt-minion wit
       const { ok, states } = await run();
       expect(ok).toBe(true);
       expect(changed(states)).toEqual([]);
+      await until(async () => (await known()).status === 'converged');
       const lines = rig.masterLog.slice(before).match(/corral (pillar|tops) minion=.*/g)!;
       const served = await version();
       expect(lines).toEqual(['pillar', 'tops'].map((kind) => `corral ${kind} minion=${MINION} version=${served} source=unchanged age=0s`));
@@ -73,10 +82,13 @@ describe.skipIf(reason !== undefined || !built)('salt-master and salt-minion wit
     'a VM that is deleted goes, and the other stays',
     async () => {
       await corral.call('DELETE', '/api/v1/vms/2');
+      const asked = await version();
       const { ok, states } = await run();
       expect({ ok, failed: failures(states) }).toEqual({ ok: true, failed: [] });
-      expect(changed(states)).toEqual(expect.arrayContaining(['vm-2', await version()]));
+      expect(changed(states)).toEqual(expect.arrayContaining(['vm-2', asked]));
       expect(host.virsh('list', '--all', '--name').trim()).toBe('vm-1');
+      // The master told that it is gone: Corral no longer asks for that.
+      await until(async () => (await version()) !== asked);
     },
     TIMEOUT,
   );

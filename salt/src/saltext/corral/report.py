@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FUNCTIONS = ("state.apply", "state.highstate", "state.sls")
+_FUNCTIONS = ("state.apply", "state.highstate", "state.sls", "state.sls_id", "state.single")
 _OK, _REDIRECTION, _BAD, _SERVER_ERROR = 200, 300, 400, 500
 #: What a person may put right while the report waits: the token, its rights, the load.
 _LATER = (401, 403, 408, 425, 429)
