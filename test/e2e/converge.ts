@@ -79,11 +79,19 @@ export interface Scene {
   mends(host: Host, ...names: readonly string[]): Promise<Run>;
   /** The node as the API shows it. */
   status(host: Host): Promise<Record<string, unknown>>;
+  /** Waits until the API says this of the node: reports come a moment after the run. */
+  becomes(host: Host, status: string): Promise<void>;
   change(path: string, body: object): Promise<unknown>;
 }
 
 /** Names of the things that changed. */
 export const things = (run: Run): string[] => run.changed.map((one) => one.thing).toSorted();
+
+/** The rows of a list of the API. */
+export async function listOf<T>(corral: RunningCorral, path: string): Promise<T[]> {
+  const page = await corral.call('GET', path);
+  return Object.values(page).find((value) => Array.isArray(value)) as T[];
+}
 
 /** Waits until a domain's guest has booted and its agent answers. */
 export async function guestUp(host: Host, domain: string): Promise<void> {
@@ -107,6 +115,17 @@ export async function startLab(tool: Tool): Promise<Lab> {
     for (const one of stops.toReversed()) await one();
   };
   try {
+    const hosts: Host[] = [];
+    for (const [name, index] of [
+      ['hv1', 31],
+      ['hv2', 32],
+    ] as const) {
+      // oxlint-disable-next-line no-await-in-loop
+      const host = await startHost({ name, index });
+      stops.push(() => host.stop());
+      hosts.push(host);
+      for (const disk of ['osd1.img', 'osd2.img']) host.run('truncate', '-s', String(OSD_BYTES), `/var/lib/corral/${disk}`);
+    }
     const corral = await startCorral({ HOST: WIRE_ADDRESS });
     stops.push(() => corral.stop());
     const fleet = readFileSync(resolve(import.meta.dirname, '../../fixtures/fleets/converge.yaml'), 'utf8')
@@ -117,17 +136,6 @@ export async function startLab(tool: Tool): Promise<Lab> {
     corral.command('import', join(folder, 'fleet.yaml'));
     const proxy = await startProxy(corral.url, WIRE_ADDRESS);
     stops.push(() => proxy.close());
-    const hosts: Host[] = [];
-    for (const [name, index] of [
-      ['hv1', 11],
-      ['hv2', 12],
-    ] as const) {
-      // oxlint-disable-next-line no-await-in-loop
-      const host = await startHost({ name, index });
-      stops.push(() => host.stop());
-      hosts.push(host);
-      for (const disk of ['osd1.img', 'osd2.img']) host.run('truncate', '-s', String(OSD_BYTES), `/var/lib/corral/${disk}`);
-    }
     const [hv1, hv2] = hosts as [Host, Host];
     const serverToken = String((await corral.call('POST', '/api/v1/tokens', { name: 'server', kind: 'server' }))['token']);
     stops.push(() => tool.stop());
