@@ -199,24 +199,31 @@ class CephMon(Kind):
         Services(self.session).start(Daemon(cluster, "mgr", name))
 
     def _remove(self, name: str) -> None:
-        services, clusters = Services(self.session), client.clusters_of(self.session)
         for cluster in files.clusters_here(self.session):
-            if name not in files.monitors_here(cluster):
-                continue
-            data = founding.data_of(cluster, name)
-            secret = files.secret_in(data / "keyring", "mon.")
-            if secret is None:
-                raise HostError("no_key", f"{data}/keyring has no key of the monitors")
-            connection = clusters.connect(cluster, "mon.", secret)
-            services.stop(Daemon(cluster, "mgr", name))
-            connection.bytes("auth del", entity=f"mgr.{name}")
-            monmap = connection.ask("mon dump")
-            if name in [mon["name"] for mon in monmap["mons"]]:
-                connection.bytes("mon rm", name=name)
-            services.stop(Daemon(cluster, "mon", name))
-            # The last step: until then the next run does it all again.
-            files.set_aside(_mgr_keyring(cluster, name).parent)
-            files.set_aside(data)
+            if name in files.monitors_here(cluster):
+                self._remove_from(cluster, name)
+
+    def _remove_from(self, cluster: str, name: str) -> None:
+        services, data = Services(self.session), founding.data_of(cluster, name)
+        secret = files.secret_in(data / "keyring", "mon.")
+        if secret is None:
+            raise HostError("no_key", f"{data}/keyring has no key of the monitors")
+        connection = client.clusters_of(self.session).connect(cluster, "mon.", secret)
+        services.stop(Daemon(cluster, "mgr", name))
+        connection.bytes("auth del", entity=f"mgr.{name}")
+        if _is_known(connection, name):
+            connection.bytes("mon rm", name=name)
+            # It is answered before it is done, and would be lost with the monitor.
+            if not daemons.wait_for(lambda: not _is_known(connection, name), QUORUM_TIMEOUT):
+                raise HostError("not_removed", f"the cluster still knows the monitor {name}")
+        services.stop(Daemon(cluster, "mon", name))
+        # The last step: until then the next run does it all again.
+        files.set_aside(_mgr_keyring(cluster, name).parent)
+        files.set_aside(data)
+
+
+def _is_known(connection: client.Connection, name: str) -> bool:
+    return name in [mon["name"] for mon in connection.ask("mon dump")["mons"]]
 
 
 def _mgr_keyring(cluster: str, name: str) -> Path:
