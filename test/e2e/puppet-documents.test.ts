@@ -39,6 +39,8 @@ describe.skipIf(reason)('the documents of the fixtures', () => {
     mkdirSync(join(folder, 'code'));
     writeEnvironment(join(folder, 'code'), client.config);
     host = await startHost({ name: 'pdocs', index: 42 });
+    // The fixtures' hosts have more interfaces.
+    for (const name of ['eth2', 'eth3', 'bond0']) host.run('ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', `${name}-peer`);
   });
 
   afterAll(async () => {

@@ -111,15 +111,17 @@ async function makeFleet(corral: RunningCorral): Promise<void> {
   await make('sites', { name: 'fra1' });
   await make('ceph-clusters', { name: 'ceph', public_network: '10.0.0.0/24' });
   const ceph_mon = { ceph_cluster: 'ceph' };
-  await make('nodes', { fqdn: CERTNAME, site: 'fra1', manager: 'puppet', roles: { hypervisor, ceph_mon } });
+  await make('nodes', { fqdn: CERTNAME, site: 'fra1', manager: 'puppet', roles: { hypervisor } });
   await make('nodes', { fqdn: MONITOR, site: 'fra1', manager: 'puppet', roles: { ceph_mon } });
   await make('storage-pools', { name: 'local', kind: 'dir', is_default: true });
   await make('pool-attachments', { hypervisor: CERTNAME, storage_pool: 'local' });
-  await make('networks', { name: 'public', is_default: true });
+  await make('networks', { name: 'public', kind: 'routed', is_default: true });
   await make('subnets', { network: 'public', cidr: '203.0.113.0/24', gateway: '203.0.113.1' });
   await make('subnets', { network: 'public', cidr: '2001:db8::/64', gateway: '2001:db8::1' });
-  await make('vms', { name: '%{x} %{facts.os} \'q\' "d" $y ${z} <b> \u{1F402}', cores: 1, ram: 2 ** 30, method: 'QEMU' });
-  await make('vms', { name: 'second', cores: 1, ram: 2 ** 30, method: 'QEMU' });
+  // Not started: what they become is for other tests.
+  const small = { cores: 1, ram: 2 ** 27, method: 'QEMU', state: 'stopped', cpu_mode: 'custom', cpu_model: 'qemu64' };
+  await make('vms', { name: '%{x} %{facts.os} \'q\' "d" $y ${z} <b> \u{1F402}', ...small });
+  await make('vms', { name: 'second', ...small });
   // After the virtual machines, which must not be placed here.
   await make('nodes', { fqdn: GONE, site: 'fra1', manager: 'puppet', roles: { hypervisor } });
   await make('nodes', { fqdn: SALTED, site: 'fra1', manager: 'salt', roles: { hypervisor } });
