@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from corral_host import domain_memory as memory
+from corral_host import domain_parts as p
 from corral_host import libvirt_xml as x
 from corral_host.kinds.base import Difference
 
@@ -31,7 +32,7 @@ _NIC_LIVE = ("source", "link", "bandwidth", "filterref")
 _NIC_OWN = ("link", "bandwidth", "filterref")
 
 #: Properties that change while the domain runs.
-HOT = ("title", "metadata", "vcpus", "memory", "cpu_limit", "disk_limits", *_PLUGGED)
+HOT = ("title", "metadata", "memory", "cpu_limit", *_PLUGGED, "disk_limits", "vcpus")
 
 NEXT_START = "takes effect at the next start"
 
@@ -71,7 +72,7 @@ def _amount(place: str, text: str) -> str:
 
 
 def definition(
-    wanted: x.Parts, before: x.Parts | None, made: x.Parts | None, inactive: x.Parts
+    wanted: p.Parts, before: p.Parts | None, made: p.Parts | None, inactive: p.Parts
 ) -> dict[str, Deviation]:
     """Compare the persistent definition with the spec.
 
@@ -79,7 +80,7 @@ def definition(
     that is known.
     """
     out = {}
-    for name in x.PROPERTIES:
+    for name in p.PROPERTIES:
         want, have = wanted[name], inactive[name]
         places = set(x.lacking(want, have))
         extra = {place for place in have if place not in want}
@@ -104,7 +105,7 @@ def definition(
     return out
 
 
-def _known_orders(places: set[str], wanted: x.Parts, actual: x.Parts) -> set[str]:
+def _known_orders(places: set[str], wanted: p.Parts, actual: p.Parts) -> set[str]:
     """Leave out boot orders of devices that come or go: these have an event of their own."""
     both = {
         member for name in _PLUGGED for member in x.members(wanted[name]) & x.members(actual[name])
@@ -122,14 +123,16 @@ class Live:
 
     now: dict[str, Deviation] = field(default_factory=dict)
     later: dict[str, Deviation] = field(default_factory=dict)
+    #: Why something is later, where it is not that it cannot be changed.
+    why: dict[str, str] = field(default_factory=dict)
 
 
-def live(wanted: x.Parts, root: ET.Element, cpu: x.Flat | None = None) -> Live:
+def live(wanted: p.Parts, root: ET.Element, cpu: x.Flat | None = None) -> Live:
     """Compare what runs with the spec; ``cpu`` is what it was started with, where that is known."""
-    actual = x.parts(root)
+    actual = p.parts(root)
     out = Live()
     cdroms = {key for key, one in x.disks(root).items() if one.get("device") == "cdrom"}
-    for name in x.PROPERTIES:
+    for name in p.PROPERTIES:
         want, have = wanted[name], actual[name]
         places = {one for one in x.lacking(want, have) if one not in _LIVE_ONLY}
         if name in _WHOLE:
@@ -140,26 +143,34 @@ def live(wanted: x.Parts, root: ET.Element, cpu: x.Flat | None = None) -> Live:
         if name == "boot":
             places = _known_orders(places, wanted, actual)
         if name in _PLUGGED:
-            gone = x.members(have) - x.members(want)
-            places |= {place for place in have if x.member(place) in gone}
-            if name == "interfaces":
-                places |= {one for one in have if one not in want and _element(one) in _NIC_OWN}
             places = {place for place in places if not _media(place, cdroms)}
-            can = _while_running(name, want, have)
-            now = {place for place in places if can(place)}
-            for side, some in ((out.now, now), (out.later, places - now)):
-                if some:
-                    side[name] = Deviation(have, want, some)
+            _plugged(name, want, have, places, out)
         elif places:
             side = out.now if name in HOT and _can(name, want, have, root) else out.later
             side[name] = Deviation(have, want, places)
+    if "memory" not in {**out.now, **out.later} and memory.behind(root):
+        there = {"KiB": str(x.kib(root.find("currentMemory")))}
+        out.later["memory"] = Deviation(there, wanted["memory"], {"KiB"})
+        out.why["memory"] = "the guest has not plugged, or given back, all that it was asked to"
     return out
+
+
+def _plugged(name: str, want: x.Flat, have: x.Flat, places: set[str], out: Live) -> None:
+    gone = x.members(have) - x.members(want)
+    places |= {place for place in have if x.member(place) in gone}
+    if name == "interfaces":
+        places |= {one for one in have if one not in want and _element(one) in _NIC_OWN}
+    can = _while_running(name, want, have)
+    now = {place for place in places if can(place)}
+    for side, some in ((out.now, now), (out.later, places - now)):
+        if some:
+            side[name] = Deviation(have, want, some)
 
 
 def _can(name: str, want: x.Flat, have: x.Flat, root: ET.Element) -> bool:
     """Whether what runs can come closer: vCPUs and memory have a maximum while it does."""
     if name == "vcpus":
-        most = int(x.parts(root)["vcpus_max"]["vcpus"])
+        most = int(p.parts(root)["vcpus_max"]["vcpus"])
         return min(int(want["vcpus"]), most) != int(have["vcpus"])
     if name == "memory":
         return sum(memory.reachable(root, int(want["KiB"]))) != int(have["KiB"])

@@ -20,6 +20,15 @@ def plugged(root: ET.Element) -> int:
     return sum(x.kib(one.find("target/current")) for one in x.virtio_mem(root))
 
 
+def behind(root: ET.Element) -> bool:
+    """Return whether the guest has not done what its memory device was asked to.
+
+    A guest seldom gives back the last blocks; less than a part in 32 is not worth a word.
+    """
+    total = x.kib(root.find("currentMemory"))
+    return abs(requested(root) - plugged(root)) * 32 > total
+
+
 def balloon(root: ET.Element) -> int:
     """Return what the guest has of the memory that it started with, in KiB."""
     return x.kib(root.find("currentMemory")) - plugged(root)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,16 +105,18 @@ def write_seed(session: Session, path: str, files: dict[str, str]) -> dict[str, 
     try:
         # QEMU's user passes through, and sees no other seed: libvirt gives it the one it needs.
         target.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".seed-", dir=target.parent) as folder:
-            for file, text in files.items():
-                (Path(folder) / file).write_text(text, encoding="utf-8")
-            image = Path(folder) / "seed.iso"
-            sources = [f"{folder}/{file}" for file in sorted(files)]
-            session.run(
-                [*program, "-quiet", "-V", "cidata", "-J", "-r", "-o", str(image), *sources]
-            )
-            image.chmod(0o600)
-            image.replace(target)
+        folder = target.parent / f".{target.name}.new"
+        # What a run that was killed has left.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        for file, text in files.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        image = folder / "seed.iso"
+        sources = [str(folder / file) for file in sorted(files)]
+        session.run([*program, "-quiet", "-V", "cidata", "-J", "-r", "-o", str(image), *sources])
+        image.chmod(0o600)
+        image.replace(target)
+        shutil.rmtree(folder)
     except OSError as error:
         raise HostError("seed_failed", f"cannot write the seed {path}: {error}") from error
     return {"path": path, "digest": seed_digest(files), "stat": _stat(path)}

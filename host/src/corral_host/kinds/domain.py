@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from corral_host import domain_define as define
+from corral_host import domain_memory as memory
+from corral_host import domain_parts as p
 from corral_host import libvirt_xml as x
 from corral_host.domain_host import DomainHost, Thing, said
-from corral_host.domain_judge import HOT, NEXT_START, Deviation, Live, definition, live
+from corral_host.domain_judge import HOT, definition, live
 from corral_host.domain_live import LiveChanges
 from corral_host.domain_power import (
     compare_state,
@@ -16,7 +18,8 @@ from corral_host.domain_power import (
     state_of,
     wait,
 )
-from corral_host.domain_record import Record, Records, digest
+from corral_host.domain_record import Record, Records
+from corral_host.domain_report import Judged, found, report, wish
 from corral_host.domain_seed import drop_seed, seed_digest, seed_files, seed_state, write_seed
 from corral_host.errors import HostError
 from corral_host.kinds.base import Comparison, Difference, Found, Kind, Spec
@@ -62,7 +65,7 @@ class Domain(Kind):
 
     def found(self) -> dict[str, Found]:
         """Return all domains of libvirt's drivers for QEMU and LXC."""
-        return {name: _found(thing) for name, thing in self._host.things().items()}
+        return {name: found(thing) for name, thing in self._host.things().items()}
 
     def check(self, name: str, spec: Spec) -> None:
         """Check the spec, and ask libvirt whether it could make such a domain.
@@ -89,8 +92,8 @@ class Domain(Kind):
         with said(f"domain {name} cannot be read"):
             return self._judge(name, spec, thing).comparison
 
-    def _judge(self, name: str, spec: Spec, thing: Thing | None) -> _Judged:
-        out = _Judged(Comparison(present=thing is not None and thing.persistent, wanted=True))
+    def _judge(self, name: str, spec: Spec, thing: Thing | None) -> Judged:
+        out = Judged(Comparison(present=thing is not None and thing.persistent, wanted=True))
         record = self._records.get(name)
         if thing is None:
             return out
@@ -108,25 +111,25 @@ class Domain(Kind):
             (out.comparison.refused if refused else out.comparison.differences).append(difference)
         return out
 
-    def _judge_xml(self, spec: Spec, thing: Thing, record: Record, out: _Judged) -> None:
+    def _judge_xml(self, spec: Spec, thing: Thing, record: Record, out: Judged) -> None:
         same = record.spec == spec["xml"] and record.inactive == thing.inactive
         if same and not thing.active:
             return
-        wanted = x.parts(x.parse(spec["xml"], "xml"))
+        wanted = p.parts(x.parse(spec["xml"], "xml"))
         if thing.persistent and not same:
             known = record.inactive if record.libvirt == self._host.version(thing.driver) else ""
             out.definition = definition(
                 wanted,
-                x.parts(x.parse(record.spec, "the last spec")) if record.spec else None,
-                x.parts(x.parse(known, "the last XML")) if known else None,
-                x.parts(x.parse(thing.inactive, "the persistent XML")),
+                p.parts(x.parse(record.spec, "the last spec")) if record.spec else None,
+                p.parts(x.parse(known, "the last XML")) if known else None,
+                p.parts(x.parse(thing.inactive, "the persistent XML")),
             )
         if thing.active:
             started = (
                 record.cpu.get("flat") if record.cpu.get("instance") == thing.instance else None
             )
             out.live = live(wanted, x.parse(thing.live, "the live XML"), started)
-        _report(thing, record, out)
+        report(thing, record, out)
 
     def apply(self, name: str, spec: Spec, comparison: Comparison) -> None:
         """Define, change what runs, and bring it into its state, in this order."""
@@ -170,7 +173,7 @@ class Domain(Kind):
             return
         if thing is not None and thing.active and record.cpu.get("instance") != thing.instance:
             # The processor that it was started with, by all that is known.
-            made = x.parts(x.parse(record.inactive or thing.inactive, "the last XML"))
+            made = p.parts(x.parse(record.inactive or thing.inactive, "the last XML"))
             record.cpu = {"instance": thing.instance, "flat": made["cpu"]}
         self._records.put(name, record)
         domain = define.define(self._host, spec, thing)
@@ -196,8 +199,7 @@ class Domain(Kind):
             if reason is None and one in ("vcpus", "memory"):
                 self._settle(thing)
             if reason is not None:
-                wish = digest(repr(sorted(deviation.wanted.items())))
-                record.asked[one] = [thing.instance, wish, reason]
+                record.asked[one] = [thing.instance, wish(deviation), reason]
             else:
                 record.asked.pop(one, None)
         self._records.put(name, record)
@@ -205,7 +207,6 @@ class Domain(Kind):
 
     def _settle(self, thing: Thing) -> None:
         """Give the guest the moment that it takes to plug memory, so that the report shows it."""
-        from corral_host import domain_memory as memory  # noqa: PLC0415
 
         def done() -> bool:
             root = x.parse(thing.domain.XMLDesc(0), "the live XML")
@@ -214,64 +215,9 @@ class Domain(Kind):
         wait(done, 2)
 
 
-class _Judged:
-    """A comparison, and what apply needs to know beside it."""
-
-    def __init__(self, comparison: Comparison) -> None:
-        self.comparison = comparison
-        self.definition: dict[str, Deviation] = {}
-        self.live = Live()
-        #: Properties that this instance was asked to change and has not changed.
-        self.asked: set[str] = set()
-
-
-def _report(thing: Thing, record: Record, out: _Judged) -> None:
-    """One difference per property, and what waits for the next start."""
-    for name in x.PROPERTIES:
-        persistent, now = out.definition.get(name), out.live.now.get(name)
-        later = out.live.later.get(name)
-        waits = later.difference(name, NEXT_START) if later is not None else None
-        if now is not None:
-            asked = record.asked.get(name)
-            wish = digest(repr(sorted(now.wanted.items())))
-            if asked and asked[:2] == [thing.instance, wish]:
-                out.asked.add(name)
-                waits = now.difference(name, f"{asked[2]}; {NEXT_START}")
-        if persistent is not None:
-            cold = thing.active and (waits is not None or name not in HOT)
-            out.comparison.differences.append(
-                persistent.difference(name, NEXT_START if cold else None)
-            )
-            continue
-        if now is not None and name not in out.asked:
-            out.comparison.differences.append(now.difference(name))
-        if waits is not None:
-            out.comparison.pending.append(waits)
-
-
 def _title(spec: Spec) -> str | None:
     """Return the name that people gave the VM, where a seed needs it."""
     if spec.get("cloud_init") is None:
         return None
     ours = x.vm_metadata(x.parse(spec["xml"], "xml"))
     return None if ours is None else ours.findtext(f"{{{x.VM}}}name")
-
-
-def _found(thing: Thing) -> Found:
-    root = x.parse(thing.inactive, "the persistent XML")
-    parts = x.parts(root)
-    texts = {}
-    for name in x.PROPERTIES:
-        text = Deviation(parts[name], {}, set(parts[name])).difference(name).current
-        if text is not None and name not in ("devices", "boot"):
-            texts[name] = text
-    state, held = state_of(thing.domain)
-    texts["state"] = state
-    texts["autostart"] = "on" if thing.persistent and thing.domain.autostart() else "off"
-    detail: dict[str, Any] = {
-        "uuid": thing.uuid,
-        "driver": thing.driver,
-        "persistent": thing.persistent,
-        "held": held,
-    }
-    return Found(managed=thing.managed, state=state, properties=texts, detail=detail)
