@@ -227,6 +227,69 @@ def test_each_kind_has_a_state(host):
         assert getattr(host.state, kind).__doc__
 
 
+def prepare(settings: dict, needs: list) -> dict:
+    """Render prepare.sls as Salt's renderer does, on a Debian."""
+    salt = {
+        "corral.build": None,
+        "corral.version": lambda: VERSION,
+        "corral.needs": lambda: needs,
+        "corral_host.installed": lambda: False,
+        "config.get": lambda name, default=None: settings.get(name, default),
+    }
+    values = {"__salt__": salt, "__grains__": {"os_family": "Debian"}, "__opts__": {"id": "hv1"}}
+    text = (STATES / "corral" / "prepare.sls").read_text()
+    exec(compile(text, "prepare.sls", "exec"), values)  # noqa: S102
+    return values["run"]()
+
+
+def arguments(state: dict) -> dict:
+    (listed,) = state.values()
+    return {key: value for one in listed for key, value in one.items()}
+
+
+def test_packages_and_services():
+    states = prepare({}, ["corral.ceph.client", "corral.hypervisor", "lvm"])
+    packages = arguments(states["corral: packages"])["pkgs"]
+    assert {"corral-host", "libvirt-daemon-system", "ceph-common", "lvm2"} <= set(packages)
+    assert "nfs-common" not in packages
+    assert arguments(states["corral: service libvirtd"])["require"] == [{"pkg": "corral: packages"}]
+    wants = [{"pkg": "corral: packages"}, {"service": "corral: service libvirtd"}]
+    assert arguments(states["corral: check"])["require"] == wants
+    assert not any("hostd" in name for name in states)
+
+
+def test_neither_packages_nor_services():
+    both = {"corral_manage_packages": False, "corral_manage_services": False}
+    states = prepare(both, ["corral.hypervisor"])
+    assert list(states) == ["corral: check"]
+    assert arguments(states["corral: check"])["require"] == []
+
+
+def test_a_package_from_a_file():
+    states = prepare({"corral_package_source": "salt://corral-host.deb"}, [])
+    sources = arguments(states["corral: package corral-host"])["sources"]
+    assert sources == [{"corral-host": "salt://corral-host.deb"}]
+    assert "corral-host" not in arguments(states["corral: packages"])["pkgs"]
+    assert {"pkg": "corral: package corral-host"} in arguments(states["corral: check"])["require"]
+
+
+def test_hostd():
+    hostd = {"url": "https://corral.example.net", "interval": 5, "token": "corral_node_x"}
+    states = prepare({"corral_hostd": hostd}, ["corral.hypervisor"])
+    file = arguments(states["corral: settings of corral-hostd"])
+    assert file["contents"] == (
+        "[hostd]\ninterval = 5\nnode = hv1\ntoken_file = /etc/corral/node.token\ntool = salt\n"
+        "url = https://corral.example.net\n"
+    )
+    assert "corral_node_x" not in repr(states)
+    token = arguments(states["corral: token of corral-hostd"])
+    assert token["contents_pillar"] == "corral_hostd:token"
+    assert token["show_changes"] is False
+    assert {"file": "corral: token of corral-hostd"} in arguments(
+        states["corral: service corral-hostd"]
+    )["watch"]
+
+
 PILLAR = {
     "corral": {
         "document": VERSION,

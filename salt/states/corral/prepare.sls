@@ -87,7 +87,8 @@ def run() -> dict:
     if setting("corral_manage_services", default=True):
         for service in sorted(named(SERVICES, wanted)):
             states[f"corral: service {service}"] = running(service, done)
-        done += [{"service": name} for name in states if name.startswith("corral: service")]
+        services = [name for name in states if name.startswith("corral: service")]
+        done = [*done, *({"service": name} for name in services)]
         states.update(hostd(setting("corral_hostd"), done))
     states["corral: check"] = {
         "corral.check": [{"name": version}, {"order": FIRST + 9}, {"require": done}],
@@ -99,7 +100,7 @@ def hostd(settings: dict | None, require: list) -> dict:
     """Return the states of the daemon, or none without settings for it."""
     if not settings:
         return {}
-    lines = {"token_file": TOKEN, "tool": "salt", **settings}
+    lines = {"node": __opts__["id"], "token_file": TOKEN, "tool": "salt", **settings}
     has_token = bool(lines.pop("token", None))
     text = "".join(f"{key} = {value}\n" for key, value in sorted(lines.items()))
     states = {
