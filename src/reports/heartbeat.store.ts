@@ -62,7 +62,9 @@ async function observe(tx: Tx, beat: Heartbeat): Promise<void> {
   if (states) changes += await takeVmStates(tx, node, states);
   if (beat.facts) changes += await takeFacts(tx, node, beat.facts);
   await sql`${prepared}update node_status s set seen = case when ${beat.domains !== undefined} then ${beat.seen} else s.seen end,
-    restarts = (select count(*) from observation o where o.node_id = s.node_id and o.pending <> '[]') where s.node_id = ${node}`.execute(tx.db);
+    restarts = (select count(*) from observation o where o.node_id = s.node_id and o.kind = 'domain' and o.pending <> '[]') where s.node_id = ${node}`.execute(
+    tx.db,
+  );
   if (changes > 0) await notifyStatus(tx.db, node);
 }
 

@@ -96,7 +96,7 @@ async function updateStatus(tx: Tx, node: number, run: Run, began: Date, outcome
     applied = coalesce(${run.applied}, s.applied),
     applied_at = case when ${run.applied}::text is null or ${run.applied} = s.applied then s.applied_at else now() end,
     confirmed = coalesce(${run.applied}, s.confirmed),
-    restarts = (select count(*) from observation o where o.node_id = s.node_id and o.pending <> '[]')
+    restarts = (select count(*) from observation o where o.node_id = s.node_id and o.kind = 'domain' and o.pending <> '[]')
     where s.node_id = ${node}`.execute(tx.db);
 }
 
