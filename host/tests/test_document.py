@@ -13,6 +13,7 @@ from corral_host.errors import BadSpec, HostError
 from corral_host.files import read_json
 from corral_host.kinds.base import Found
 from corral_host.kinds.bridge import Bridge
+from corral_host.kinds.document import boot_id
 from corral_host.serve import serve
 from corral_host.session import Session, Settings
 
@@ -48,6 +49,7 @@ def test_it_is_recorded_once_and_readable_for_all(host: Engine, state: Path) -> 
 
     record = read_json(state / "applied.json")
     assert record.pop("applied_at").endswith("Z")
+    assert record.pop("boot_id") == boot_id()
     assert record == {
         "document": VERSION,
         "node": "hv1.example.net",
@@ -137,3 +139,24 @@ def test_a_spoilt_record_counts_as_none(host: Engine, state: Path) -> None:
     assert host.list("document") == {}
     host.apply("document", VERSION, SPEC)
     assert list(host.list("document")) == [VERSION]
+
+
+def test_an_older_one_is_refused_before_anything_is_touched(host: Engine, state: Path) -> None:
+    host.apply("document", VERSION, SPEC)
+    older = {"document": {"40-aaaa000000000000": SPEC}}
+    (wrong,) = host.check(older)
+    assert wrong["code"] == "older_document"
+    assert "applied.json" in wrong["message"]
+    assert host.check({"document": {"42-aaaa000000000000": SPEC}}) == []
+    # A machine that has become another node begins anew.
+    assert host.check({"document": {"1-aaaa000000000000": {**SPEC, "node": "hv2"}}}) == []
+
+
+def test_it_is_recorded_again_after_a_boot(host: Engine, state: Path) -> None:
+    host.apply("document", VERSION, SPEC)
+    record = read_json(state / "applied.json")
+    (state / "applied.json").write_text(json.dumps({**record, "boot_id": "another"}))
+    (one,) = host.compare("document", {VERSION: SPEC})[VERSION]["differences"]
+    assert (one["property"], one["current"]) == ("applied", "before this boot")
+    host.apply("document", VERSION, SPEC)
+    assert read_json(state / "applied.json")["boot_id"] == boot_id()

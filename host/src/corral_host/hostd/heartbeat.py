@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from corral_host.facts import meminfo
 from corral_host.files import read_json
-from corral_host.kinds.document import boot_id
+from corral_host.kinds.document import boot_id, since_boot
 from corral_host.observe import connect, observe, states
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ class Heartbeat:
         self._domains: dict[str, Any] | None = None
 
     def applied(self) -> str | None:
-        """Return the version of the document that was applied last."""
-        version = read_json(self._config.host.state_dir / "applied.json").get("document")
-        return version if isinstance(version, str) else None
+        """Return the version of the document that was applied since the host has booted."""
+        record = read_json(self._config.host.state_dir / "applied.json")
+        version = record.get("document")
+        return version if isinstance(version, str) and since_boot(record) else None
 
     def look(self) -> None:
         """Make the next heartbeat look at everything again."""

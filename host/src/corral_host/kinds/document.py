@@ -58,6 +58,7 @@ class Document(Kind):
             raise BadSpec(f"{where} names no node")
         if not isinstance(spec.get("roles", []), list):
             raise BadSpec(f"{where}: roles must be a list")
+        self._check_age(name, spec["node"])
         absent = spec.get("absent", [])
         if not isinstance(absent, list):
             raise BadSpec(f"{where}: absent must be a list")
@@ -67,12 +68,29 @@ class Document(Kind):
             if one.get("kind") not in KINDS or one["kind"] == self.name:
                 raise BadSpec(f"{where}: absent names the kind {one.get('kind')!r}")
 
+    def _check_age(self, name: str, node: str) -> None:
+        """Refuse one from before the one that was applied: it may start what was moved away."""
+        path = self.session.settings.state_dir / "applied.json"
+        record = read_json(path)
+        before, after = number(record.get("document")), number(name)
+        known = record.get("node") == node and before is not None and after is not None
+        if known and after < before:
+            raise HostError(
+                "older_document",
+                f"document {name} is older than {record['document']}, which this host has applied:"
+                " a copy of the Puppet or Salt server is out of date. If Corral's database was"
+                f" restored from a backup, or the node made anew, remove {path}",
+            )
+
     def compare(self, name: str, spec: Spec) -> Comparison:
-        """Tell whether it is the last that was recorded."""
+        """Tell whether it is the last that was recorded, and since the host has booted."""
         wanted = ensure_of(spec, f"document {name}")
-        comparison = Comparison(present=name in self.found(), wanted=wanted)
+        found = self.found().get(name)
+        comparison = Comparison(present=found is not None, wanted=wanted)
         if wanted:
             self._seen = True
+            if found is not None and not since_boot(found.detail):
+                comparison.differences.append(Difference("applied", "before this boot", "now"))
         else:
             reason = "a document is followed by the next one, not removed"
             comparison.refused.append(Difference("applied", name, None, reason))
@@ -93,6 +111,7 @@ class Document(Kind):
             "roles": spec.get("roles", []),
             "site": spec.get("site"),
             "applied_at": now(),
+            "boot_id": boot_id(),
         }
         write_json(self.session.settings.state_dir / "applied.json", record)
 
@@ -133,6 +152,17 @@ def finish(kind: Kind) -> None:
             kind.finish()
     except Exception as error:  # noqa: BLE001 - the run is over, and its own results are out
         print(f"corral-host: pending.json is not written: {error}", file=sys.stderr)  # noqa: T201
+
+
+def number(version: object) -> int | None:
+    """Return 41 of the version ``41-9f2c0a1b2c3d4e5f``."""
+    digits = version.partition("-")[0] if isinstance(version, str) else ""
+    return int(digits) if digits.isdecimal() else None
+
+
+def since_boot(record: dict[str, Any]) -> bool:
+    """Return whether it was applied since the host has booted: bridges do not outlive that."""
+    return record.get("boot_id", boot_id()) == boot_id()
 
 
 def boot_id() -> str:
