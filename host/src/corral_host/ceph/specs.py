@@ -73,7 +73,7 @@ def _resolve(host: str) -> str:
 
 def cluster_name(spec: Spec) -> str:
     """Return the cluster's name: ``cluster`` is a name, or a mapping with ``name``."""
-    cluster = spec.get("cluster", "ceph")
+    cluster = spec.get("cluster") or "ceph"
     name = cluster.get("name", "ceph") if isinstance(cluster, dict) else cluster
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise BadSpec(f"cluster must be a name, not {name!r}")
