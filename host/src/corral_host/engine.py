@@ -78,6 +78,11 @@ class Engine:
                 self.kind(kind).check(name, spec)
         except HostError as error:
             return {"code": error.code, "message": error.message}
+        except ModuleNotFoundError as error:
+            # It may come with the very run that asks.
+            if error.name != "libvirt":
+                raise
+            return {"code": "no_libvirt", "message": "python3-libvirt is not installed"}
         return None
 
     def apply(self, kind: str, name: str, spec: Spec) -> dict[str, Any]:
