@@ -29,7 +29,8 @@
 # @param manage_services
 #   Whether the services of those packages are started, and started with the host.
 # @param package_source
-#   A file with the package corral-host (.deb or .rpm), instead of the node's package repositories.
+#   A file with the package corral-host (.deb or .rpm), instead of the node's package repositories. What
+#   it needs, python3 and adduser, must be there.
 # @param hostd_url
 #   Corral's address for the daemon corral-hostd. Without it the daemon is not set up.
 # @param hostd_token
