@@ -8,7 +8,7 @@ import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultServer, type FaultServer, type Mapping } from './faults.ts';
 import { makeWire, startHost, WIRE_ADDRESS, whyNoHost, type Host } from './host.ts';
-import { ClientFolder, ENGINE, MODULE, run, temporaryFolder, whyNoPuppet, writeEnvironment } from './puppet-rig.ts';
+import { ClientFolder, ENGINE, MODULE, run, temporaryFolder, whyNoPuppet, writeEnvironment } from './puppet-client.ts';
 import { SECRET } from './puppet-table.ts';
 
 const FIXTURES = resolve(import.meta.dirname, '../../fixtures/documents');

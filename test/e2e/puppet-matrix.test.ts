@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultServer, type FaultServer, type Mapping } from './faults.ts';
 import { makeWire, startHost, WIRE_ADDRESS, whyNoHost, type Host } from './host.ts';
-import { ClientFolder, ENGINE, MODULE, run, temporaryFolder, whyNoPuppet, writeEnvironment, type Ran } from './puppet-rig.ts';
+import { ClientFolder, ENGINE, MODULE, run, temporaryFolder, whyNoPuppet, writeEnvironment, type Ran } from './puppet-client.ts';
 import { CELLS, CERTNAME, damage, exampleDocument, expectedOf, MAX_AGE, seen, type Copy } from './puppet-table.ts';
 
 const ENC = join(MODULE, 'files/corral-enc');

@@ -1,13 +1,13 @@
 /** The Puppet module's own tests and linters, where Debian's packages of them are installed. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { MODULE, run } from './puppet-rig.ts';
+import { MODULE, run } from './puppet-client.ts';
 
 const CHECKS = [
   { program: 'rspec', args: ['--no-color'] },
   { program: 'rubocop', args: ['--no-color'] },
-  { program: 'puppet-lint', args: ['manifests', 'types'] },
-  { program: 'puppet', args: ['parser', 'validate', 'manifests', 'types'] },
+  { program: 'puppet-lint', args: ['manifests', 'functions', 'types'] },
+  { program: 'puppet', args: ['parser', 'validate', 'manifests', 'functions', 'types'] },
 ];
 
 describe('the Puppet module', () => {

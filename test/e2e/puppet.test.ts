@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultServer, type FaultServer, type Mapping } from './faults.ts';
 import { makeWire, startHost, WIRE_ADDRESS, whyNoHost, type Host } from './host.ts';
 import { openSource, type Source } from './puppet-source.ts';
-import { Puppetserver, whyNoPuppetserver, type Ran } from './puppet-rig.ts';
+import type { Ran } from './puppet-client.ts';
+import { Puppetserver, whyNoPuppetserver } from './puppet-rig.ts';
 import { CELLS, CERTNAME, damage, exampleDocument, exampleDomains, expectedOf, MAX_AGE, SECRET, seen, type Copy, type Seen } from './puppet-table.ts';
 
 const reason = whyNoPuppetserver() ?? whyNoHost();
