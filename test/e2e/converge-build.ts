@@ -1,11 +1,9 @@
 /** Proofs 1 to 3: an empty host is built, stays, and comes back when it is damaged. */
 import { describe, expect, it } from 'vitest';
-import { domains, domainValue, guestUp, monitor, stateOf, things, until, type Scene } from './converge.ts';
+import { domains, domainValue, guestUp, listOf, monitor, stateOf, things, until, type Scene } from './converge.ts';
 
 export function buildProofs(scene: Scene): void {
   it('1. builds an empty host: Ceph, networks, pools, volumes and running domains', async () => {
-    const { items } = (await scene.lab.corral.call('GET', '/api/v1/vms')) as unknown as { items: { id: number; name: string }[] };
-    for (const { id, name } of items) scene.ids[name] = id;
     const first = await scene.converge(scene.hv1);
     console.log(`${scene.tool.name}: hv1 from nothing in ${first.seconds.toFixed(1)} s, ${first.changed.length} things`);
     await scene.converge(scene.hv2);
@@ -55,14 +53,12 @@ export function buildProofs(scene: Scene): void {
     }[];
     expect(links.find(({ ifname }) => ifname === `${scene.ids['web']}-0`)?.master).toBe(`br-${scene.ids['web']}-0`);
     expect(links.find(({ ifname }) => ifname === 'cx77')?.linkinfo?.info_data).toMatchObject({ id: 77, group: '239.77.0.1', port: 4789 });
-    const { items: addresses } = (await scene.lab.corral.call('GET', `/api/v1/addresses?vm_interface=${scene.ids['web']}-1`)) as unknown as {
-      items: { address: string }[];
-    };
+    const addresses = await listOf<{ address: string }>(scene.lab.corral, `/api/v1/addresses?vm_interface=${scene.ids['web']}-1`);
     expect(scene.hv1.run('ip', 'route', 'get', addresses[0]!.address)).toContain(`br-${scene.ids['web']}-1`);
 
     // And the guest runs, from the image, and answers its agent.
     await guestUp(scene.hv1, web);
-    expect(await scene.status(scene.hv1)).toMatchObject({ status: 'changed' });
+    await scene.becomes(scene.hv1, 'changed');
   });
 
   it('2. changes nothing in the second run, and says so', async () => {
@@ -71,7 +67,7 @@ export function buildProofs(scene: Scene): void {
     console.log(`${scene.tool.name}: nothing to do on hv1 in ${second.seconds.toFixed(1)} s`);
     await scene.mends(scene.hv2);
     expect(stateOf(scene.hv1)).toBe(before);
-    expect(await scene.status(scene.hv1)).toMatchObject({ status: 'converged' });
+    await scene.becomes(scene.hv1, 'converged');
     const web = await scene.lab.corral.call('GET', `/api/v1/vms/${scene.ids['web']}?wait=converged&timeout=30`);
     expect(web).toMatchObject({ observed_state: 'running', convergence: { state: 'converged' } });
   });
@@ -116,7 +112,7 @@ export function buildProofs(scene: Scene): void {
       } else {
         await scene.mends(scene.hv1, ...mended);
       }
-      expect(await scene.status(scene.hv1)).toMatchObject({ status: 'drift_corrected' });
+      await scene.becomes(scene.hv1, 'drift_corrected');
     });
     it('and has nothing left to do', async () => {
       await scene.mends(scene.hv1);
@@ -134,7 +130,7 @@ export function buildProofs(scene: Scene): void {
       expect(JSON.parse(scene.hv1.run('qemu-img', 'info', '-U', '--output=json', '/var/lib/corral/volumes/web-data'))).toMatchObject({
         'virtual-size': 50331648,
       });
-      expect(await scene.status(scene.hv1)).toMatchObject({ status: 'failed' });
+      await scene.becomes(scene.hv1, 'failed');
       await scene.change('volumes/web-data', { size: 50331648 });
       await scene.converge(scene.hv1);
     });

@@ -1,6 +1,6 @@
 /** Proofs 7 and 8: bad documents change nothing, and what goes away comes back. */
 import { describe, expect, it } from 'vitest';
-import { domains, stateOf, things, until, type Scene } from './converge.ts';
+import { domains, listOf, stateOf, things, until, type Scene } from './converge.ts';
 
 export function faultProofs(scene: Scene): void {
   describe('7. a bad document changes nothing', () => {
@@ -85,8 +85,8 @@ export function faultProofs(scene: Scene): void {
       await until(
         'the report that waited',
         20,
-        () => scene.lab.corral.call('GET', `/api/v1/reports?node=${scene.hv1.fqdn}&limit=2`),
-        ({ items }) => (items as { outcome: string }[]).some(({ outcome }) => outcome === 'drift_corrected'),
+        () => listOf<{ outcome: string }>(scene.lab.corral, `/api/v1/reports?node=${scene.hv1.fqdn}&limit=2`),
+        (reports) => reports.some(({ outcome }) => outcome === 'drift_corrected'),
       );
     });
 
@@ -120,7 +120,7 @@ export function faultProofs(scene: Scene): void {
       const run = await scene.tool.apply(scene.hv1, { noop: true });
       expect(things(run), run.output).toEqual([`bridge br-${scene.ids['web']}-0`, `domain ${scene.domain('idle')}`].toSorted());
       expect(stateOf(scene.hv1)).toBe(before);
-      expect(await scene.status(scene.hv1)).toMatchObject({ status: 'pending' });
+      await scene.becomes(scene.hv1, 'pending');
       await scene.converge(scene.hv1);
     });
   });

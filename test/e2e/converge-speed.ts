@@ -1,7 +1,7 @@
 /** Proofs 9 and 10: how long it takes, in print. Nothing here fails for being slow. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { afterAll, describe, expect, it } from 'vitest';
-import { domains, until, type Scene } from './converge.ts';
+import { domains, listOf, until, type Scene } from './converge.ts';
 import { HOST_SOURCE, type Host } from './host.ts';
 
 interface RunRecord {
@@ -84,7 +84,8 @@ export function speedProofs(scene: Scene): void {
           (run) => run.finished_at !== undefined,
         );
         const at = (time: string | undefined): number => Date.parse(time!);
-        const [report] = ((await scene.lab.corral.call('GET', `/api/v1/reports?node=${hv2.fqdn}&limit=1`))['items'] ?? []) as { began_at: string }[];
+        // oxlint-disable-next-line no-await-in-loop
+        const [report] = await listOf<{ began_at: string }>(scene.lab.corral, `/api/v1/reports?node=${hv2.fqdn}&limit=1`);
         rows.push(
           [
             committed - begun,

@@ -3,7 +3,7 @@ import { buildProofs } from './converge-build.ts';
 import { changeProofs } from './converge-changes.ts';
 import { faultProofs } from './converge-faults.ts';
 import { speedProofs } from './converge-speed.ts';
-import { startLab, things, type Lab, type Scene, type Tool } from './converge.ts';
+import { listOf, startLab, things, until, type Lab, type Scene, type Tool } from './converge.ts';
 
 /** The numbered proofs of what hosts become, with either tool; one after another on the same hosts. */
 export function convergeSuite(tool: Tool, missing: string | undefined): void {
@@ -11,6 +11,7 @@ export function convergeSuite(tool: Tool, missing: string | undefined): void {
     let lab: Lab;
     beforeAll(async () => {
       lab = await startLab(tool);
+      for (const { id, name } of await listOf<{ id: number; name: string }>(lab.corral, '/api/v1/vms')) scene.ids[name] = id;
     }, 600_000);
     afterAll(() => lab?.stop(), 60_000);
 
@@ -38,7 +39,19 @@ export function convergeSuite(tool: Tool, missing: string | undefined): void {
         expect(things(run), run.output).toEqual(names.toSorted());
         return run;
       },
+      settles: async (host) => {
+        const run = await scene.converge(host);
+        expect(
+          things(run).filter((thing) => thing !== 'document'),
+          run.output,
+        ).toEqual([]);
+        await scene.mends(host);
+      },
       status: (host) => lab.corral.call('GET', `/api/v1/nodes/${host.fqdn}`),
+      becomes: async (host, status) => {
+        const said = async (): Promise<unknown> => (await scene.status(host))['status'];
+        await until(`${host.fqdn} is ${status}`, 20, said, (now) => now === status);
+      },
       change: (path, body) => lab.corral.call('PATCH', `/api/v1/${path}`, body),
     };
     buildProofs(scene);

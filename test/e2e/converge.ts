@@ -77,6 +77,8 @@ export interface Scene {
   converge(host: Host): Promise<Run>;
   /** The same, and it changes just these things. */
   mends(host: Host, ...names: readonly string[]): Promise<Run>;
+  /** After tombstones: a run that notes that they have left the document, and one without changes. */
+  settles(host: Host): Promise<void>;
   /** The node as the API shows it. */
   status(host: Host): Promise<Record<string, unknown>>;
   /** Waits until the API says this of the node: reports come a moment after the run. */
