@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultServer, type FaultServer, type Mapping } from './faults.ts';
 import { makeWire, startHost, WIRE_ADDRESS, whyNoHost, type Host } from './host.ts';
 import { ClientFolder, ENGINE, MODULE, run, temporaryFolder, whyNoPuppet, writeEnvironment, type Ran } from './puppet-client.ts';
-import { CELLS, CERTNAME, damage, exampleDocument, expectedOf, MAX_AGE, seen, type Copy } from './puppet-table.ts';
+import { CELLS, CERTNAME, exampleDocument, expectedOf, MAX_AGE, seen, turnBack, type Copy } from './puppet-table.ts';
 
 const ENC = join(MODULE, 'files/corral-enc');
 // The server moves on from OLD to NEW after the copy was made: a run shows which of them it had.
@@ -122,7 +122,7 @@ describe.skipIf(reason)('failure matrix', () => {
 
     it.each(CELLS)('$fault with $copy: $outcome', { timeout: 60_000 }, async (cell) => {
       await prepare(cell.copy);
-      damage(host);
+      turnBack(host);
       const before = seen(host);
       await server.setMode(cell.fault);
       const ran = await apply();

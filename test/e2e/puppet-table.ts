@@ -187,3 +187,9 @@ export function expectedOf(version: string, domains = ['vm-17', 'vm-18']): Parti
 export function damage(host: Host): void {
   host.sh('virsh -q undefine vm-17 2>/dev/null; ip link del br-17-0 2>/dev/null; rm -f /etc/ceph/ceph.conf; true');
 }
+
+/** The same on a host that may apply an older document than it did. */
+export function turnBack(host: Host): void {
+  damage(host);
+  host.sh('rm -f /var/lib/corral/applied.json');
+}

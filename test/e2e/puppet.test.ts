@@ -8,7 +8,7 @@ import { makeWire, startHost, WIRE_ADDRESS, whyNoHost, type Host } from './host.
 import { openSource, type Source } from './puppet-source.ts';
 import type { Ran } from './puppet-client.ts';
 import { Puppetserver, whyNoPuppetserver } from './puppet-rig.ts';
-import { CELLS, CERTNAME, damage, exampleDocument, exampleDomains, expectedOf, MAX_AGE, SECRET, seen, type Copy, type Seen } from './puppet-table.ts';
+import { CELLS, CERTNAME, damage, exampleDocument, exampleDomains, expectedOf, MAX_AGE, SECRET, seen, turnBack, type Copy, type Seen } from './puppet-table.ts';
 
 const reason = whyNoPuppetserver() ?? whyNoHost();
 if (reason) console.warn(`puppet: skipped: ${reason}`);
@@ -199,8 +199,8 @@ describe.skipIf(reason)('puppetserver and agent', () => {
 
     it('stops before anything is changed when any thing of the document is wrong', async () => {
       const before = seen(host);
-      const { 'vm-17': kept } = exampleDomains(NEW) as Record<string, Mapping>;
-      server.documents[CERTNAME] = exampleDocument(NEW, { 'vm-17': kept!, 'vm-18': { ...kept!, xml: '<domain>' } });
+      const { 'vm-17': kept } = exampleDomains('44-00') as Record<string, Mapping>;
+      server.documents[CERTNAME] = exampleDocument('44-00', { 'vm-17': kept!, 'vm-18': { ...kept!, xml: '<domain>' } });
       const ran = await agent(CERTNAME);
       expect(ran.status, ran.output).toBe(1);
       expect(ran.output).toContain('Some pre-run checks failed');
@@ -208,8 +208,17 @@ describe.skipIf(reason)('puppetserver and agent', () => {
       expect(seen(host)).toEqual(before);
     }, 60_000);
 
+    it('stops before anything is changed when the document is older than the one that was applied', async () => {
+      const before = seen(host);
+      server.documents[CERTNAME] = exampleDocument(NEW);
+      const ran = await agent(CERTNAME);
+      expect(ran.status, ran.output).toBe(1);
+      expect(ran.output).toContain(`document ${NEW} is older than 43-00`);
+      expect(seen(host)).toEqual(before);
+    }, 60_000);
+
     it('shows no secret in what the agent and the server print', async () => {
-      server.documents[CERTNAME] = exampleDocument(OLD);
+      server.documents[CERTNAME] = exampleDocument('45-00');
       host.sh('rm /etc/ceph/ceph.client.libvirt.keyring');
       const ran = await agent(CERTNAME, '--show_diff', '--debug');
       expect(ran.status).toBe(2);
@@ -236,7 +245,7 @@ describe.skipIf(reason)('puppetserver and agent', () => {
         puppet.client.ageCache(CERTNAME, copy === 'young copy' ? MAX_AGE - 600 : MAX_AGE + 600);
       }
       puppet.chown();
-      damage(host);
+      turnBack(host);
       server.documents[CERTNAME] = exampleDocument(NEW);
       server.requests.length = 0;
       return seen(host);
