@@ -64,12 +64,16 @@ class corral (
 
   contain corral::host
 
-  # What the ENC named is evaluated in this order: storage pools may be on this node's own OSDs. They do
-  # not depend on them, or one broken disk would keep the virtual machines from their changes.
-  ['mon', 'osd', 'client'].each |$part| {
-    if defined(Class["corral::ceph::${part}"]) {
-      include "corral::ceph::${part}"
-    }
+  # In this order: storage pools may be on this node's own OSDs. They do not depend on them, or one broken
+  # disk would keep the virtual machines from their changes.
+  if 'ceph_mon' in $roles {
+    include corral::ceph::mon
+  }
+  if 'ceph_osd' in $roles {
+    include corral::ceph::osd
+  }
+  if lookup('corral::ceph::client::clusters', Optional[Hash], 'first', undef) {
+    include corral::ceph::client
   }
 
   # It comes after all other resources of Corral by itself.
