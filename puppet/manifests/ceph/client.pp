@@ -14,16 +14,10 @@ class corral::ceph::client (
   require corral::ceph
 
   $clusters.each |$name, $cluster| {
-    corral::ceph::cluster { "client of ${name}":
-      cluster => $cluster.filter |$key, $_| { $key != 'peers' },
-      peers   => $cluster['peers'],
-    }
+    corral::ceph_config($cluster.filter |$key, $_| { $key != 'peers' }, $cluster['peers'])
   }
   $keys.unwrap.each |$cluster, $entities| {
-    corral::ceph::keyrings { "client of ${cluster}":
-      cluster => $cluster,
-      keys    => Sensitive($entities),
-    }
+    corral::ceph_keyrings($cluster, Sensitive($entities))
   }
 
   Class['corral::ceph::client'] -> Corral_document[$corral::document]

@@ -41,14 +41,8 @@ class corral::ceph::mon (
     if $own.empty {
       fail("corral::ceph::mon: none of the monitors of ${cluster['name']} is on ${corral::node}: ${peers.unwrap.keys}")
     }
-    corral::ceph::cluster { "monitors of ${cluster['name']}":
-      cluster => $cluster,
-      peers   => $peers,
-    }
-    corral::ceph::keyrings { "monitors of ${cluster['name']}":
-      cluster => $cluster['name'],
-      keys    => Sensitive($keys.unwrap.filter |$entity, $_| { $entity == 'client.admin' }),
-    }
+    corral::ceph_config($cluster, $peers)
+    corral::ceph_keyrings($cluster['name'], Sensitive($keys.unwrap.filter |$entity, $_| { $entity == 'client.admin' }))
     $own.each |$name, $_| {
       corral_ceph_mon { $name:
         ensure  => present,
@@ -68,7 +62,7 @@ class corral::ceph::mon (
       }
     }
     # A pool can be used once there are OSDs: this node's own come before it.
-    if defined(Class['corral::ceph::osd']) {
+    if 'ceph_osd' in $corral::roles {
       include corral::ceph::osd
     }
     ['present', 'absent'].each |$ensure| {

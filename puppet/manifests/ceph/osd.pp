@@ -23,14 +23,8 @@ class corral::ceph::osd (
 
   # Without a cluster there are only OSDs to remove.
   unless $cluster.empty {
-    corral::ceph::cluster { "OSDs of ${cluster['name']}":
-      cluster => $cluster,
-      peers   => $peers,
-    }
-    corral::ceph::keyrings { "OSDs of ${cluster['name']}":
-      cluster => $cluster['name'],
-      keys    => $keys,
-    }
+    corral::ceph_config($cluster, $peers)
+    corral::ceph_keyrings($cluster['name'], $keys)
   }
   $about = { 'cluster' => $cluster }.filter |$_, $value| { !$value.empty }
   ['present', 'absent'].each |$ensure| {

@@ -1,4 +1,4 @@
-# @summary Keys of a cluster as files in /etc/ceph.
+# @summary Declares the files of keys of a cluster; a function for the reason that corral::ceph_config has.
 #
 # @api private
 #
@@ -6,15 +6,13 @@
 #   The cluster's name.
 # @param keys
 #   The keys by entity.
-define corral::ceph::keyrings (
-  String[1]      $cluster,
-  Corral::Things $keys,
-) {
+function corral::ceph_keyrings(String[1] $cluster, Corral::Things $keys) {
   ['present', 'absent'].each |$ensure| {
     corral::entries($keys, $ensure).each |$entity, $attributes| {
       unless defined(Corral_ceph_keyring["${cluster}/${entity}"]) {
         corral_ceph_keyring { "${cluster}/${entity}":
-          * => $attributes,
+          *       => $attributes,
+          require => Class['corral::ceph'],
         }
       }
     }
