@@ -162,7 +162,7 @@ export function readPuppet(input: unknown, complete = true): Run {
       skipped: totals['skipped'] ?? count('skipped'),
       noop: count('noop'),
     },
-    message: firstError(entries, logs),
+    message: failed || fallback ? firstError(entries, logs) : null,
     entries: boundedEntries(entries),
     things,
     complete: complete && served !== null,
