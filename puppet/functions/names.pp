@@ -14,7 +14,7 @@ function corral::names(String[1] $part) >> Struct[{ packages => Array[String], s
         'hypervisor' => {
           'packages' => [
             'libvirt-daemon-system', 'libvirt-daemon-driver-storage-rbd', 'libvirt-clients', 'python3-libvirt',
-            'qemu-system-x86', 'qemu-block-extra', 'qemu-utils', 'xorriso',
+            'qemu-system-x86', 'qemu-block-extra', 'qemu-utils', 'ovmf', 'xorriso',
           ],
           'services' => ['libvirtd'],
         },
@@ -30,7 +30,7 @@ function corral::names(String[1] $part) >> Struct[{ packages => Array[String], s
         'hypervisor' => {
           'packages' => [
             'libvirt-daemon', 'libvirt-daemon-driver-qemu', 'libvirt-daemon-driver-storage', 'libvirt-client',
-            'python3-libvirt', 'qemu-kvm', 'qemu-img', 'xorriso',
+            'python3-libvirt', 'qemu-kvm', 'qemu-img', 'edk2-ovmf', 'xorriso',
           ],
           'services' => ['libvirtd'],
         },

@@ -48,6 +48,16 @@ def test_settings_of_the_section_or_of_a_file(opts, inline, tmp_path):
     assert top() == {"base": ["corral"]}
 
 
+def test_minions_that_are_not_corrals_are_not_asked_for(opts, inline, server):
+    server.always(404, b"{}")
+    inline["minions"] = "hv*.example.org"
+    assert pillar_plugin.ext_pillar(MINION, {}, **inline) == {}
+    assert top() == {}
+    inline["minions"] = MINION[:2] + "*"
+    with pytest.raises(BadAnswerError, match="404"):
+        pillar_plugin.ext_pillar(MINION, {}, **inline)
+
+
 def test_a_pillar_that_fails_raises(opts, inline, server):
     server.always(410, b'{"code": "deactivated"}')
     with pytest.raises(BadAnswerError, match="deactivated"):

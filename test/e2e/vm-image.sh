@@ -14,7 +14,7 @@ version=${kernel#/boot/vmlinuz-}
 mirror=$(grep -hEo '^(URIs:|deb) .*' /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null | grep -Eo 'https?://[^ ]+' | head -n 1)
 # debootstrap does not choose between alternatives: libpam-systemd and dbus-user-session are named for it.
 packages=systemd-sysv,libpam-systemd,dbus-user-session,udev,dbus,kmod,netbase,adduser,ca-certificates,iproute2
-packages=$packages,lvm2,libvirt-daemon-system,libvirt-clients,qemu-system-x86,qemu-utils,qemu-block-extra,libvirt-daemon-driver-storage-rbd,python3-libvirt,xorriso
+packages=$packages,lvm2,libvirt-daemon-system,libvirt-clients,qemu-system-x86,qemu-utils,qemu-block-extra,ovmf,libvirt-daemon-driver-storage-rbd,python3-libvirt,xorriso
 packages=$packages,puppet-agent,qemu-guest-agent
 mkdir -p "$(dirname "$image")/debs"
 debootstrap --cache-dir="$(cd "$(dirname "$image")" && pwd)/debs" --variant=minbase --include="$packages" \

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Callable, NamedTuple
 from urllib.parse import quote
 
@@ -35,7 +36,7 @@ class Served(NamedTuple):
     #: The version of the node's document, as in the header ``Corral-Document``.
     version: str
     #: ``fresh``: it came with this answer. ``unchanged``: Corral confirmed the copy with a 304.
-    #: ``stale``: Corral could not be reached.
+    #: ``stale``: Corral could not be reached. ``not asked``: the minion is not Corral's.
     source: str
     #: Seconds since Corral last gave or confirmed it.
     age: float
@@ -47,10 +48,14 @@ def serve(kind: str, minion: str, master: object = None, inline: object = None) 
     """Get the document ``kind`` (``pillar`` or ``tops``) of ``minion``, and log one line.
 
     ``master`` and ``inline`` are the settings as for ``config.load``. Takes up to ``timeout``
-    seconds. Raises ``CorralError`` when there is no good document.
+    seconds. Raises ``CorralError`` when there is no good document. A minion that the setting
+    ``minions`` leaves out has an empty one.
     """
     try:
-        served = get(config.load(master, inline), kind, minion)
+        settings = config.load(master, inline)
+        if isinstance(minion, str) and not fnmatchcase(minion, settings.minions):
+            return Served({}, "", "not asked", 0.0)
+        served = get(settings, kind, minion)
     except CorralError as error:
         log.error("corral %s minion=%s source=none: %s", kind, minion, error)  # noqa: TRY400
         raise

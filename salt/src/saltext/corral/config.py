@@ -36,6 +36,9 @@ class Settings:
     timeout: float = 5.0
     #: Seconds since Corral last confirmed a copy, after which it is no longer served.
     max_age: float = 86400.0
+    #: Pattern (``*``, ``?``, ``[]``) of the ids of the minions that Corral is asked for. The others
+    #: get nothing from it: no pillar, no tops, no failure.
+    minions: str = "*"
     #: Where the Puppet client logs; Salt has a log of its own, and does not look at this.
     log: str = "syslog"
 
