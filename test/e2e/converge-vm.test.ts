@@ -127,7 +127,8 @@ describe.skipIf(missing !== undefined)(`a host with systemd${missing === undefin
     await corral.call('PATCH', '/api/v1/volumes/vol-1', { size: 33_554_432 });
     const grown = (): Promise<string> => host.sh('lvs --noheadings -o lv_size --units b vg0/vol-1');
     await until('a larger volume', 300, grown, (size) => size.trim() === '33554432B');
-    expect(await host.sh(`virsh -q domblkinfo vm-${first} vda`)).toMatch(/Capacity: +33554432/);
+    const seen = (): Promise<string> => host.sh(`virsh -q domblkinfo vm-${first} vda`);
+    await until('the domain sees it', 60, seen, (text) => /Capacity: +33554432/.test(text));
   });
 
   it('a host that lost its power becomes what it was, by itself', async () => {

@@ -37,7 +37,16 @@ export async function testCorral(env: Record<string, string> = {}, { keepAlive }
   const { config } = loadConfig({ CORRAL_DATA: data, DATABASE_URL: databaseUrl, CORRAL_LOG_LEVEL: 'silent', CORRAL_DEMO: '0', ...env });
   const corral = await openCorral(config);
   await firstStart(corral, ADMIN, undefined);
-  const services = { store: corral.store, catalog: corral.catalog, db: corral.db, pool: corral.pool, hub: corral.hub, pages, bodyLimit: config.body_limit, version: 'test' };
+  const services = {
+    store: corral.store,
+    catalog: corral.catalog,
+    db: corral.db,
+    pool: corral.pool,
+    hub: corral.hub,
+    pages,
+    bodyLimit: config.body_limit,
+    version: 'test',
+  };
   const http = createHttpServer({ services, documents: corral.documents, log: pino({ level: 'silent' }), keepAlive });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const { port } = http.address() as { port: number };
