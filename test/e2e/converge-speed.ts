@@ -22,7 +22,11 @@ async function startHostd(scene: Scene, host: Host): Promise<ChildProcess> {
   await host.try('sh', ['-c', 'cat > /etc/corral/hostd.conf'], { input: hostd.join('\n') });
   const [first = '', ...rest] = [...host.prefix, '/usr/bin/python3', '-m', 'corral_host.hostd.main'];
   const path = [HOST_SOURCE, env['PYTHONPATH']].filter(Boolean).join(':');
-  const child = spawn(first, rest, { env: { ...process.env, ...env, PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: '1' }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(first, rest, {
+    env: { ...process.env, ...env, PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (said += text));
   child.once('exit', (code) => code !== null && code !== 0 && console.error(said));
@@ -32,7 +36,8 @@ async function startHostd(scene: Scene, host: Host): Promise<ChildProcess> {
 export function speedProofs(scene: Scene): void {
   describe('9. from POST /vms to a running domain, with corral-hostd', () => {
     let hostd: ChildProcess | undefined;
-    afterAll(() => void hostd?.kill('SIGTERM'));
+    // The whole group: nsenter does not pass it on.
+    afterAll(() => void (hostd && process.kill(-hostd.pid!, 'SIGTERM')));
 
     it('starts the tool by itself when the document changes', async () => {
       const { hv2 } = scene;

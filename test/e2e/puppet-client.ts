@@ -32,7 +32,7 @@ export interface RunOptions {
 export async function run(command: string, args: readonly string[], { env, killAfter }: RunOptions = {}): Promise<Ran> {
   const started = performance.now();
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  const killer = killAfter === undefined ? undefined : setTimeout(() => killTree(child.pid!), killAfter);
+  const killer = killAfter === undefined ? undefined : setTimeout(() => killTree(child.pid!, command === 'nsenter'), killAfter);
   let stdout = '';
   let stderr = '';
   let output = '';
@@ -53,11 +53,13 @@ export async function run(command: string, args: readonly string[], { env, killA
 }
 
 /** Ends a process and all that it started, whatever groups they are in; the parents first, so that none starts more. */
-function killTree(pid: number): void {
+function killTree(pid: number, ends = false): void {
   const children = spawnSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' })
     .stdout.split('\n')
     .filter(Boolean);
-  spawnSync('kill', ['-9', String(pid)]);
+  // nsenter ends with its child, and has to: the host's own first process does not inherit it, and a
+  // dead agent that nobody waits for would hold its lock.
+  if (!ends) spawnSync('kill', ['-9', String(pid)]);
   for (const child of children) killTree(Number(child));
 }
 
