@@ -105,6 +105,8 @@ cat >/etc/corral/corral-host <<'END'
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=${HOST_SOURCE} exec /usr/bin/python3 -m corral_host.cli "$@"
 END
 chmod 755 /etc/corral/corral-host
+# Guests without an operating system do not hear that they should shut down.
+printf '[host]\\nshutdown_timeout = 10\\n' >/etc/corral/host.conf
 sysctl -qw net.ipv6.conf.all.disable_ipv6=0 || true
 ip link set lo up
 virtlogd --pid-file /run/libvirt/virtlogd.pid >>${log} 2>&1 &
