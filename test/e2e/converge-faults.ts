@@ -1,4 +1,7 @@
 /** Proofs 7 and 8: bad documents change nothing, and what goes away comes back. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { domains, listOf, stateOf, things, until, type Scene } from './converge.ts';
 
@@ -88,6 +91,27 @@ export function faultProofs(scene: Scene): void {
         () => listOf<{ outcome: string }>(scene.lab.corral, `/api/v1/reports?node=${scene.hv1.fqdn}&limit=2`),
         (reports) => reports.some(({ outcome }) => outcome === 'drift_corrected'),
       );
+    });
+
+    it('PostgreSQL does not answer: the same', async () => {
+      const postmaster = readFileSync(join(scene.lab.corral.data, 'postgres/postmaster.pid'), 'utf8').split('\n')[0]!;
+      const signal = (name: string): void => void spawnSync('sh', ['-c', `kill -${name} ${postmaster} $(pgrep -P ${postmaster})`]);
+      scene.hv1.sh(`ip link set br-${scene.ids['web']}-0 mtu 1300`);
+      signal('STOP');
+      try {
+        const run = await scene.tool.apply(scene.hv1);
+        expect(run.ok, run.output).toBe(true);
+        expect(things(run), run.output).toEqual([`bridge br-${scene.ids['web']}-0`]);
+      } finally {
+        signal('CONT');
+      }
+      await until(
+        'PostgreSQL answers',
+        30,
+        () => scene.status(scene.hv1),
+        (node) => node['fqdn'] === scene.hv1.fqdn,
+      );
+      await scene.mends(scene.hv1);
     });
 
     it('a disk that is full of something else: the run goes on without a copy', async () => {
