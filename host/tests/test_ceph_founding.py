@@ -33,7 +33,6 @@ def test_only_the_founder_begins(ceph_engine: Engine, monkeypatch: pytest.Monkey
 
 
 def test_three_hosts_at_once_begin_one_cluster(ceph_engine: Engine) -> None:
-    begun = time.monotonic()
     # The founder comes last, and one of them is killed between its data and its start.
     hosts = []
     for name in reversed(NAMES):
@@ -51,7 +50,6 @@ def test_three_hosts_at_once_begin_one_cluster(ceph_engine: Engine) -> None:
     assert lab.ceph("quorum_status")["quorum_names"] == list(NAMES)
     assert lab.ceph("fsid")["fsid"] == lab.FSID
     assert run(ceph_engine, {"ceph_mon": lab.whole(*NAMES, osds=0)["ceph_mon"]}) == []
-    assert time.monotonic() - begun < 60
 
 
 def test_what_was_begun_and_killed_is_finished(ceph_engine: Engine) -> None:

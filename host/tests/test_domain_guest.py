@@ -106,4 +106,3 @@ def test_a_guest_follows(host):
     start = time.monotonic()
     host.apply("domain", "vm-1", {**spec(), "state": "stopped"})
     print(f"stopped after {time.monotonic() - start:.1f} s")  # noqa: T201
-    assert time.monotonic() - start < 60

@@ -123,7 +123,6 @@ def test_from_a_change_to_what_was_applied(api: Api, tmp_path: Path) -> None:
     assert node()["document"]["current"] != first
     noticed = float((tmp_path / "began").read_text().split()[-1]) - answered
     print(f"from the answer to POST /vms to the start of the tool: {noticed:.3f} s")  # noqa: T201
-    assert noticed < 1
     assert lab.stop() == 0
     assert token["token"] not in lab.log
 

@@ -113,9 +113,8 @@ def test_a_vm_that_is_not_there_or_does_not_run(vm: str) -> None:
 
 
 def test_a_background_process_is_not_waited_for(vm: str) -> None:
-    began = time.monotonic()
-    assert vmexec(vm, "--shell", "sh", "sleep 60 >/dev/null 2>&1 & echo on")[:2] == (0, "on\n")
-    assert time.monotonic() - began < 20
+    command = ("--timeout", "30", "--shell", "sh", "sleep 60 >/dev/null 2>&1 & echo on")
+    assert vmexec(vm, *command)[:2] == (0, "on\n")
 
 
 def test_a_guest_without_shell(vm: str) -> None:
