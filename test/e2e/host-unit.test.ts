@@ -1,11 +1,12 @@
 /** The host package's own tests, on real libvirt, QEMU, Ceph and iproute2, and its linter. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyNoHost } from './host.ts';
+import { VENV } from './salt-rig.ts';
 
 const reason = whyNoHost();
 if (reason !== undefined) console.warn(`SKIPPED: the tests of the host package: ${reason}`);
@@ -29,7 +30,9 @@ describe.skipIf(reason !== undefined)('corral-host', () => {
     tools = mkdtempSync(join(tmpdir(), 'host-tools-'));
     // The version that salt/pyproject.toml names, too.
     const install = ['install', '-q', '--disable-pip-version-check', '--target', tools, 'ruff==0.17.5'];
-    await promisify(execFile)('python3', ['-m', 'pip', ...install]);
+    // Debian's Python may have no pip; Salt's has.
+    const own = join(VENV, 'bin', 'python');
+    await promisify(execFile)(existsSync(own) ? own : 'python3', ['-m', 'pip', ...install]);
   }, 180_000);
 
   afterAll(() => rmSync(tools, { recursive: true, force: true }));
