@@ -147,7 +147,7 @@ export async function startHost({ name, index }: HostOptions): Promise<Host> {
   outer.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
   const pid = await childOf(outer.pid!);
   const prefix = ['nsenter', `--target=${pid}`, '--mount', '--net', '--uts', '--pid', '--'];
-  const port = `ce-${name}-${index}`;
+  const port = `ce-${index}`;
   // One that was killed may have left its own.
   spawnSync('ip', ['link', 'del', port]);
   execFileSync('ip', ['link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(pid)]);
