@@ -1,7 +1,6 @@
 /** Puppet on this machine: its programs, the client's folder, an environment with the module, reports. */
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -129,14 +128,6 @@ export class ClientFolder {
     const about = { ...JSON.parse(text.slice(0, end)), confirmed: Date.now() / 1000 - seconds };
     writeFileSync(file, JSON.stringify(about) + text.slice(end));
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 export function temporaryFolder(name: string): string {

@@ -17,11 +17,11 @@
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as setTimer } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './corral.ts';
 import type { Mapping } from './faults.ts';
 import { HOST_SOURCE } from './host.ts';
 
@@ -353,12 +353,4 @@ function killTree(pid: number): void {
       // It is gone.
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }
