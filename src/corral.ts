@@ -8,6 +8,7 @@ import { createOrm, createPool } from './db/orm.ts';
 import type { Db } from './db/read.ts';
 import { transaction, type Store } from './db/transaction.ts';
 import { Hub } from './events/hub.ts';
+import { planOf } from './changes/plan.ts';
 import { DocumentService } from './documents/service.load.ts';
 import { rebuild, rebuildAll } from './documents/rebuild.load.ts';
 import type { Config } from './kernel/config.ts';
@@ -66,6 +67,7 @@ export async function openCorral(
       hooks,
       secrets,
       rebuild,
+      plan: planOf,
       placement: config.placement,
       defaultVolumeSize: config.default_volume_size,
       reporting: { limit: config.report_limit, kept: config.reports_kept, staleAfter: config.stale_after, interval: config.heartbeat_interval },

@@ -1,8 +1,10 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { SecretBox } from '../kernel/secret.ts';
+import { Problem } from '../kernel/problem.ts';
 import type { Catalog, Model } from './catalog.ts';
 import { isRetryable, toProblem } from './errors.ts';
+import type { Plan } from './plan.ts';
 import { prepared } from './prepared.ts';
 import type { Db } from './read.ts';
 
@@ -42,6 +44,25 @@ export interface Reporting {
   readonly interval: number;
 }
 
+/** Whose write it is, and how it is meant. */
+export interface Origin {
+  /** Who: a token's name, `cli:<user>`, `console:<user>` or `corral`. */
+  readonly actor: string;
+  readonly requestId?: string | undefined;
+  /** Why, in the writer's words. */
+  readonly message?: string | undefined;
+  /** Number of the change that it undoes. */
+  readonly reverts?: number | undefined;
+  /** `only`: a dry run. A digest: it is committed only if its effect is the one that was planned. */
+  readonly plan?: 'only' | { readonly digest: string } | undefined;
+  /** Inside the transaction, before the work. */
+  readonly first?: (tx: Tx) => Promise<void>;
+  /** Inside the transaction, when all else is done. */
+  readonly last?: (tx: Tx, value: unknown) => Promise<void>;
+  /** After the commit, with the number of the change; undefined when nothing changed. */
+  readonly committed?: (change: number | undefined) => void;
+}
+
 /** What the verbs need; made once by the process. */
 export interface Store {
   readonly orm: MikroORM;
@@ -50,6 +71,10 @@ export interface Store {
   readonly secrets: SecretBox;
   /** Rebuilds the documents of these nodes inside the transaction. */
   readonly rebuild: (tx: Tx, nodes: readonly number[]) => Promise<void>;
+  /** What the transaction has done so far: of its rows, its documents and their hosts. */
+  readonly plan: (tx: Tx) => Promise<Plan>;
+  /** Of a request's store: whose writes they are. */
+  readonly origin?: Origin;
   readonly placement: 'least_loaded' | 'round_robin' | 'sticky';
   readonly defaultVolumeSize: number;
   readonly reporting: Reporting;
@@ -84,40 +109,93 @@ class Sandboxed {
   }
 }
 
+/** Thrown by a dry run when it is rolled back: what the write would do, and what it would return. */
+export class Planned extends Error {
+  readonly plan: Plan;
+  readonly value: unknown;
+  constructor(plan: Plan, value: unknown) {
+    super('a dry run was rolled back');
+    this.plan = plan;
+    this.value = value;
+  }
+}
+
+/** The store for the writes of one request. */
+export function withOrigin(store: Store, origin: Origin): Store {
+  return { ...store, origin };
+}
+
 /**
- * Runs one transaction: work, then the documents of the nodes that it touched, then the commit. When it
- * loses against another (deadlock, serialisation) it runs again.
+ * Runs one transaction: work, then the documents of the nodes that it touched, then the number of its change, then
+ * the commit. When it loses against another (deadlock, serialisation) it runs again.
  *
  * Writers take the document lock shared; writers of shared rows take it alone, so that no document is
  * built from a row that is changing under it.
- * @throws Problem for what the database refuses
+ * @throws Problem for what the database refuses, and plan-changed
+ * @throws Planned when the store's origin asks for a plan only
  */
 export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>, options: TxOptions = {}): Promise<T> {
+  const { origin } = store;
   for (let attempt = 1; ; attempt++) {
     try {
+      let change: number | undefined;
       const outer = store.within?.fork({ clear: true, keepTransactionContext: true }) ?? store.orm.em.fork();
-      return await outer.transactional(async (em) => {
+      const value = await outer.transactional(async (em) => {
         const db = em.getKysely() as unknown as Db;
         const tx: Tx = { store, em, db, touched: new Set() };
-        /* What is rolled back in the end shows nobody a document, so it holds up no other writer. */
-        if (!store.within)
-          await sql`${prepared}select ${options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`}(${sql.lit(DOCUMENT_LOCK)})`.execute(
-            db,
-          );
-        const value = await work(tx);
+        await begin(tx, options);
+        await origin?.first?.(tx);
+        const done = await work(tx);
         await settle(tx);
         /* There is no commit that would check what waits for one. */
-        if (store.within || options.sandbox) await sql`set constraints all immediate`.execute(db);
+        if (store.within || options.sandbox || origin?.plan) await sql`set constraints all immediate`.execute(db);
         if (store.within) await sql`set constraints all deferred`.execute(db);
-        if (options.sandbox) throw new Sandboxed(value);
-        return value;
+        if (origin?.plan) await compare(tx, origin.plan, done);
+        if (options.sandbox) throw new Sandboxed(done);
+        await origin?.last?.(tx, done);
+        if (!store.within) change = await finish(db);
+        return done;
       });
+      origin?.committed?.(change);
+      return value;
     } catch (error) {
       if (error instanceof Sandboxed) return error.value as T;
+      if (error instanceof Planned) throw error;
       if (isRetryable(error, options.retryOn) && attempt < ATTEMPTS) continue;
       throw toProblem(error, store.catalog, options.model);
     }
   }
+}
+
+/** Takes the lock, and says to the triggers that keep changes whose this one is. */
+async function begin({ store, db }: Tx, options: TxOptions): Promise<void> {
+  const { origin } = store;
+  const set = (name: string, value: string | number | undefined): RawBuilder<unknown> => sql`set_config(${sql.lit(name)}, ${String(value ?? '')}, true)`;
+  const settings = [
+    set('corral.actor', origin?.actor ?? 'corral'),
+    set('corral.request_id', origin?.requestId),
+    set('corral.message', origin?.message),
+    set('corral.reverts', origin?.reverts),
+    set('corral.plan', origin?.plan === 'only' ? 'on' : ''),
+  ];
+  /* What is rolled back in the end shows nobody a document, so the console's sandbox holds up no other writer. */
+  const lock = options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
+  const first = store.within ? settings : [sql`${lock}(${sql.lit(DOCUMENT_LOCK)})`, ...settings];
+  await sql`${prepared}select ${sql.join(first)}`.execute(db);
+}
+
+/** Ends a dry run, or refuses a write whose effect is no longer the planned one. */
+async function compare(tx: Tx, wanted: NonNullable<Origin['plan']>, value: unknown): Promise<void> {
+  const plan = await tx.store.plan(tx);
+  if (wanted === 'only') throw new Planned(plan, value);
+  if (plan.digest !== wanted.digest)
+    throw new Problem('plan-changed', 'The effect is no longer the one that was planned; look at the new plan, and send its digest', { extra: { plan } });
+}
+
+/** The change's number; undefined when nothing changed. From here to the commit no other change is numbered. */
+async function finish(db: Db): Promise<number | undefined> {
+  const { rows } = await sql<{ number: string | null }>`${prepared}select finish_change() as number`.execute(db);
+  return rows[0]!.number === null ? undefined : Number(rows[0]!.number);
 }
 
 /** Writes what is pending, and rebuilds the documents of the nodes touched so far: what is read after it is as it will be committed. */

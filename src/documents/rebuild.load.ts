@@ -13,8 +13,9 @@ const BATCH = 200;
 /**
  * Rebuilds the documents of nodes inside the transaction that changed them. The document rows are locked
  * first, in order, and the nodes are read after that, so that of two transactions which touch the same
- * node the later one sees what the earlier one committed. A document that comes out the same stays. At the commit
- * all processes are told which changed (see src/events/hub.ts).
+ * node the later one sees what the earlier one committed. A document that comes out the same stays; another one is
+ * kept as a new version, and the older ones stay too. At the commit all processes are told which changed (see
+ * src/events/hub.ts).
  * @param ids of nodes, ascending
  */
 export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
@@ -31,9 +32,10 @@ export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
       .filter(({ id, document }) => before.get(id) !== document.hash);
     for (const { id, document, secret } of changed) {
       const body = secret ? sealBody(tx.store.secrets, id, document.json) : document.json;
-      await sql`${prepared}update document set number = number + 1, hash = ${document.hash}, head = ${JSON.stringify(headOf(document.body))}::json, body = ${body}::json, built_at = now(), wave = ${changed.length} where node_id = ${id} returning ${notifySql({ kind: 'document', nodes: [id] })}`.execute(
-        tx.db,
-      );
+      await sql`${prepared}with v as (insert into document_version (node_id, number, hash, change_id, body)
+          select d.node_id, d.number + 1, ${document.hash}, this_change(), ${body}::json from document d where d.node_id = ${id} returning node_id, number)
+        update document d set number = v.number, hash = ${document.hash}, head = ${JSON.stringify(headOf(document.body))}::json, built_at = now(), wave = ${changed.length}
+        from v where d.node_id = v.node_id returning ${notifySql({ kind: 'document', nodes: [id] })}`.execute(tx.db);
       written.push(id);
     }
   }

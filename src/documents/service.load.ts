@@ -190,7 +190,7 @@ export class DocumentService {
   async load(id: number, asked: string): Promise<{ version: string; body: DocumentBody; builtAt: Date }> {
     const { rows } = await this.#pool.query<{ number: number; hash: string; body: DocumentBody; built_at: Date }>({
       name: 'document',
-      text: 'select number, hash, body, built_at from document where node_id = $1',
+      text: 'select number, hash, v.body, d.built_at from document d join document_version v using (node_id, number, hash) where node_id = $1',
       values: [id],
     });
     if (!rows[0]) throw noNode(asked);
@@ -210,7 +210,7 @@ export class DocumentService {
     for (let after = 0; ;) {
       const { rows } = await this.#pool.query<LineRow>({
         name: 'documents',
-        text: `select n.id, n.fqdn, n.manager, d.number, d.hash, d.body from document d join node n on n.id = d.node_id
+        text: `select n.id, n.fqdn, n.manager, d.number, d.hash, v.body from document d join document_version v using (node_id, number) join node n on n.id = d.node_id
           where d.node_id > $1 and n.state <> 'deactivated' order by d.node_id limit $2`,
         values: [after, batch],
       });

@@ -12,15 +12,16 @@ export function columnType(model: Model, property: string): string {
 /** New ids of a table, ascending. */
 export async function newIds(db: Db, table: string, count: number): Promise<number[]> {
   if (count === 0) return [];
-  const { rows } = await sql<{ id: string }>`select nextval(pg_get_serial_sequence(${table}, 'id')) as id from generate_series(1, ${count}::int)`.execute(db);
+  const { rows } = await sql<{
+    id: string;
+  }>`select next_id(pg_get_serial_sequence(${table}, 'id')::regclass) as id from generate_series(1, ${count}::int)`.execute(db);
   return rows.map((row) => Number(row.id)).sort((a, b) => a - b);
 }
 
 /** Lets a table's ids go on after this one; they never go back. */
 export async function reserveIds(db: Db, table: string, last: number): Promise<void> {
-  await sql`select setval(pg_get_serial_sequence(${table}, 'id'), greatest(${last}::bigint, (select coalesce(pg_sequence_last_value(pg_get_serial_sequence(${table}, 'id')::regclass), 1))))`.execute(
-    db,
-  );
+  await sql`select setval(pg_get_serial_sequence(${table}, 'id'), greatest(${last}::bigint, (select coalesce(pg_sequence_last_value(pg_get_serial_sequence(${table}, 'id')::regclass), 1))))
+    where coalesce(current_setting('corral.plan', true), '') <> 'on'`.execute(db);
 }
 
 /** Inserts records, all with the same columns, in one statement. `types` are the SQL types by column. */

@@ -42,7 +42,8 @@ export const hooks: Readonly<Record<string, Hooks>> = {
   tombstone: { deleting: (tx, id) => forgetting(tx, [id]) },
   node: {
     created: async (tx, id) => {
-      await sql`insert into document (node_id) values (${id})`.execute(tx.db);
+      /* One that comes back goes on counting: hosts refuse documents older than the one that they applied. */
+      await sql`insert into document (node_id, number) select ${id}, coalesce(max(number), 0) from document_version where node_id = ${id}`.execute(tx.db);
       return undefined;
     },
   },

@@ -5,7 +5,8 @@ import { cephMonNode } from './ceph/ceph-mon-node.ts';
 import { cephOsd } from './ceph/ceph-osd.ts';
 import { cephOsdNode } from './ceph/ceph-osd-node.ts';
 import { cephPool } from './ceph/ceph-pool.ts';
-import { Document } from './control/document.ts';
+import { Change, ChangedRow } from './control/change.ts';
+import { Document, DocumentVersion } from './control/document.ts';
 import { tombstone } from './control/tombstone.ts';
 import { token } from './control/token.ts';
 import { listResources } from './lists/lists.ts';
@@ -69,4 +70,4 @@ export const resources: readonly Resource[] = [
 ];
 
 /** Tables that no noun shows. */
-export const internalEntities = [HypervisorMethod, Document, NodeStatus] as const;
+export const internalEntities = [HypervisorMethod, Document, DocumentVersion, Change, ChangedRow, NodeStatus] as const;

@@ -52,8 +52,9 @@ export async function convergenceOf(store: Pick<Store, 'secrets'>, db: Db, model
 
 async function digestsOf({ secrets }: Pick<Store, 'secrets'>, db: Db, nodes: readonly number[]): Promise<Map<number, Map<string, string>>> {
   if (nodes.length === 0) return new Map();
-  const { rows } = await sql<{ node_id: string; body: DocumentBody }>`select node_id, body from document where node_id = any(${[...nodes]}::bigint[])`.execute(
-    db,
-  );
+  const { rows } = await sql<{
+    node_id: string;
+    body: DocumentBody;
+  }>`select node_id, v.body from document join document_version v using (node_id, number) where node_id = any(${[...nodes]}::bigint[])`.execute(db);
   return new Map(rows.map((row) => [Number(row.node_id), entryDigests(openBody(secrets, Number(row.node_id), row.body))]));
 }

@@ -135,7 +135,9 @@ async function appliedEntries(tx: Tx, before: Before, run: Run): Promise<Map<str
   const { rows } = await sql<{
     version: string;
     body: DocumentBody;
-  }>`${prepared}select number || '-' || hash as version, body from document where node_id = ${before.node_id}`.execute(tx.db);
+  }>`${prepared}select number || '-' || d.hash as version, v.body from document d join document_version v using (node_id, number) where node_id = ${before.node_id}`.execute(
+    tx.db,
+  );
   const row = rows[0];
   return row?.version === run.served ? entryDigests(openBody(tx.store.secrets, before.node_id, row.body)) : undefined;
 }

@@ -1,6 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { base, oneOf } from '../../db/base.ts';
 import { Node } from '../place/node.ts';
+import { Change } from './change.ts';
 
 /** The newest document of each node; its row is also the lock under which it is rebuilt. */
 export const Document = defineEntity({
@@ -17,8 +18,22 @@ export const Document = defineEntity({
     wave: p.integer().default(1),
     /** The body with its sections emptied: what ENC and tops are made from. */
     head: p.text().columnType('json').defaultRaw(`'{}'`),
-    /** The canonical document without its version: see src/documents/document.ts. */
-    body: p.text().columnType('json').defaultRaw(`'{}'`),
+  },
+});
+
+/** Every document that a node was given, the newest among them. Without a foreign key to the node: history outlives it. */
+export const DocumentVersion = defineEntity({
+  name: 'document_version',
+  tableName: 'document_version',
+  properties: {
+    node_id: p.bigint('number').primary(),
+    number: p.integer().primary(),
+    hash: p.text(),
+    /** What gave it; null for those that are older than changes are kept. */
+    change: () => p.manyToOne(Change).nullable().index().deleteRule('set null'),
+    built_at: base.created_at,
+    /** The canonical document without its version (see src/documents/document.ts); `{"sealed": ...}` where it holds secrets. */
+    body: p.text().columnType('json'),
   },
 });
 

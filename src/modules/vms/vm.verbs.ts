@@ -179,7 +179,7 @@ async function insertAll(
   const value = (name: string): unknown => (name === 'metadata' || name === 'cloud_init' ? (vm[name] === null ? null : JSON.stringify(vm[name])) : vm[name]);
   const members = cards.flatMap((card) => card.networks.map((one) => ({ number: card.number, ...one })));
   const { rows } = await sql<{ id: string; interfaces: Record<number, number> }>`${prepared}
-    with n as (select nextval('vm_id_seq') as id),
+    with n as (select next_id('vm_id_seq') as id),
     v as (insert into vm (id, name, ${sql.join(given.map((name) => sql.id(model.field.get(name)!.column!)))})
       select n.id, coalesce(${vm['name'] ?? null}::text, 'vm-' || n.id), ${sql.join(given.map((name) => sql`${value(name)}::${sql.raw(columnType(tx, name))}`))} from n returning id, hypervisor_id),
     o as (insert into volume (name, storage_pool_id, hypervisor_id, vm_id, number, size, type, cache_option, read_iops, write_iops, read_bps, write_bps, discard, image_id)
