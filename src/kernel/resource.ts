@@ -17,7 +17,7 @@ export interface Resource {
   /** One sentence: what it is for. */
   readonly summary: string;
   /** The group in the navigation. */
-  readonly area: 'Place' | 'Roles' | 'Ceph' | 'People' | 'Virtual machines' | 'Storage' | 'Network' | 'Control' | 'Lists';
+  readonly area: 'Place' | 'Roles' | 'Ceph' | 'People' | 'Virtual machines' | 'Storage' | 'Network' | 'Layers' | 'Control' | 'Lists';
   readonly entity: EntitySchema;
   /** The wire fields that make the natural key; joined by `:` where they are several. */
   readonly key: readonly string[];

@@ -9,6 +9,9 @@ import { Change, ChangedRow } from './control/change.ts';
 import { Document, DocumentVersion } from './control/document.ts';
 import { tombstone } from './control/tombstone.ts';
 import { token } from './control/token.ts';
+import { classList } from './layers/class-list.ts';
+import { layer } from './layers/layer.ts';
+import { nodeGroup } from './layers/node-group.ts';
 import { listResources } from './lists/lists.ts';
 import { address } from './network/address.ts';
 import { network } from './network/network.ts';
@@ -62,6 +65,9 @@ export const resources: readonly Resource[] = [
   address,
   volume,
   snapshot,
+  nodeGroup,
+  classList,
+  layer,
   report,
   observation,
   nodeFacts,

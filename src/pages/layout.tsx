@@ -4,7 +4,7 @@ import { listHref } from './link.ts';
 import type { PageContext } from './types.ts';
 import { pluralOf } from './words.ts';
 
-const areas = ['Place', 'Roles', 'Virtual machines', 'Storage', 'Network', 'Ceph', 'People', 'Control', 'Lists'];
+const areas = ['Place', 'Roles', 'Virtual machines', 'Storage', 'Network', 'Ceph', 'People', 'Layers', 'Control', 'Lists'];
 
 /** The nouns by area, in the order of the navigation: new areas after those known, the lists last. */
 export function byArea(models: readonly Model[]): [string, Model[]][] {
