@@ -5,7 +5,7 @@ import { insertRow } from '../db/write.ts';
 import { transaction, type Store, type Tx } from '../db/transaction.ts';
 import { Problem, pointer, type Fault } from '../kernel/problem.ts';
 import { fillPool } from '../modules/network/allocate.ts';
-import { newIds, reserveIds } from './bulk.ts';
+import { newIds, reserveIds } from '../db/records.ts';
 import { changeRows } from './change-rows.ts';
 import { fleetRows, invalidFile, parseFleet } from './fleet-file.ts';
 import { dropMade, insertRows, type Deferred } from './insert-rows.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Model } from '../db/catalog.ts';
 import { touch, type Tx, type Values } from '../db/transaction.ts';
-import { columnType, insertRecords } from './bulk.ts';
+import { columnType, insertRecords } from '../db/records.ts';
 import type { Target } from './keys.ts';
 import type { Planned } from './plan.ts';
 

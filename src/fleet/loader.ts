@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Tx, Values } from '../db/transaction.ts';
-import { columnType, insertRecords, reserveIds } from './bulk.ts';
+import { columnType, insertRecords, reserveIds } from '../db/records.ts';
 
 /** Tables in the order in which rows can be inserted. */
 const tables = [

@@ -6,9 +6,9 @@ import { Problem } from '../../kernel/problem.ts';
 /** Hosts of a subnet that are kept as rows in the pool of free addresses: those of an IPv4 /16. */
 export const POOL_HOSTS = 65_534;
 /** Derived IPv6 addresses begin here, so that routers and the like keep the low numbers. */
-const DERIVED_FROM = 65_536;
+export const DERIVED_FROM = 65_536;
 
-interface SubnetRow {
+export interface SubnetRow {
   readonly id: number;
   readonly network_id: number;
   readonly cidr: string;
@@ -38,8 +38,12 @@ export async function giveAddress(tx: Tx, vmInterface: number, subnets: readonly
       if (address !== undefined) return address;
     }
   }
-  const ranges = mine.map((subnet) => subnet.cidr).join(', ');
-  throw new Problem('no-address', `No IPv${family} address is free in ${ranges}; add a subnet to the network, or free some`);
+  throw noAddress(family, mine);
+}
+
+export function noAddress(family: 4 | 6, subnets: readonly SubnetRow[]): Problem {
+  const ranges = subnets.map((subnet) => subnet.cidr).join(', ');
+  return new Problem('no-address', `No IPv${family} address is free in ${ranges}; add a subnet to the network, or free some`);
 }
 
 async function takeFree(tx: Tx, vmInterface: number, subnet: number, lock: RawBuilder<unknown>): Promise<string | undefined> {

@@ -82,7 +82,16 @@ async function noCapacity(tx: Tx, demand: Demand): Promise<Problem> {
   );
   const { rows } = await sql<{ reason: string | null; n: number }>`select case ${choice} end as reason, count(*)::int as n
     from hypervisor h join node n on n.id = h.node_id group by 1 order by 2 desc`.execute(tx.db);
-  const refused = Object.fromEntries(rows.map((row) => [row.reason ?? 'taken_meanwhile', row.n]));
+  return capacityProblem(
+    demand,
+    rows.map((row) => ({ reason: row.reason ?? 'taken_meanwhile', n: row.n })),
+  );
+}
+
+/** That no host can take it: how many are refused for what, most first. */
+export function capacityProblem(demand: Demand, rows: readonly { readonly reason: string; readonly n: number }[]): Problem {
+  const list = reasons(demand);
+  const refused = Object.fromEntries(rows.map((row) => [row.reason, row.n]));
   const total = rows.reduce((sum, row) => sum + row.n, 0);
   const says = rows.map((row) => `${row.n} ${list.find((reason) => reason.name === row.reason)?.says ?? 'was taken meanwhile'}`);
   const detail = total === 0 ? 'There is no hypervisor; make one first' : `None of ${total} hypervisors can take it: ${says.join('; ')}`;
@@ -103,10 +112,21 @@ export async function takeHypervisor(tx: Tx, id: number, demand: Demand): Promis
   if (!row) throw new Problem('not-found', `There is no hypervisor '${id}'`);
   const failed = list.filter((_, i) => row[`f${i}`] === true);
   if (failed.length === 0) return id;
-  const unavailable = failed.some((reason) => reason.name === 'not_running' || reason.name === 'method');
-  const says = failed.map((reason) => (reason.name === 'not_running' ? `its node is ${String(row['state'])}` : reason.says)).join('; ');
-  throw new Problem(unavailable ? 'hypervisor-unavailable' : 'no-capacity', `The hypervisor ${String(row['fqdn'])} cannot take it: ${says}`, {
+  throw refusalOf(
+    String(row['fqdn']),
+    String(row['state']),
+    demand,
+    failed.map((reason) => reason.name),
+  );
+}
+
+/** That the host which was asked for cannot take it, for these reasons. */
+export function refusalOf(fqdn: string, state: string, demand: Demand, names: readonly string[]): Problem {
+  const list = reasons(demand);
+  const unavailable = names.some((name) => name === 'not_running' || name === 'method');
+  const says = names.map((name) => (name === 'not_running' ? `its node is ${state}` : list.find((reason) => reason.name === name)!.says)).join('; ');
+  return new Problem(unavailable ? 'hypervisor-unavailable' : 'no-capacity', `The hypervisor ${fqdn} cannot take it: ${says}`, {
     faults: [{ pointer: '/hypervisor', message: says }],
-    extra: { hypervisors: 1, refused: Object.fromEntries(failed.map((reason) => [reason.name, 1])) },
+    extra: { hypervisors: 1, refused: Object.fromEntries(names.map((name) => [name, 1])) },
   });
 }

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import type { EntityProperty } from '@mikro-orm/postgresql';
-import type { Model } from '../db/catalog.ts';
-import type { Db } from '../db/read.ts';
-import type { Values } from '../db/transaction.ts';
+import type { Model } from './catalog.ts';
+import type { Db } from './read.ts';
+import type { Values } from './transaction.ts';
 
 /** The type of a noun's property in SQL. */
 export function columnType(model: Model, property: string): string {
