@@ -1,0 +1,83 @@
+import type { Context } from 'hono';
+import { parseRowQuery } from '../db/query.ts';
+import { toProblem } from '../db/errors.ts';
+import type { Row } from '../db/read.ts';
+import { withOrigin } from '../db/transaction.ts';
+import { changeThing, createThing, deleteThing, putThing } from '../db/write.ts';
+import type { Model } from '../db/catalog.ts';
+import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
+import { guardOf, type Guard } from '../kernel/etag.ts';
+import { Problem } from '../kernel/problem.ts';
+import { answer, formatOf, type Env, type Services } from './answer.ts';
+import { fromForm } from './form.ts';
+import { formAgain } from './forms.ts';
+import { originOf } from './origin.ts';
+import type { Target } from './target.ts';
+import { showPage } from './thing.ts';
+
+type Ctx = Context<Env>;
+
+/** POST, PUT, PATCH and DELETE of a noun, with a body or a form. */
+export async function write(services: Services, context: Ctx, target: Target, possible: readonly string[]): Promise<Response> {
+  const { model, key } = target;
+  const request = context.req.raw;
+  const type = request.headers.get('content-type');
+  const isForm = type?.startsWith('application/x-www-form-urlencoded') ?? false;
+  let method = context.req.method;
+  let body: unknown;
+  if (method !== 'DELETE' || isForm) body = decodeBody(await readBody(request, services.bodyLimit), type);
+  const form = isForm && isRecord(body) ? body : undefined;
+  if (form) method = typeof form['_method'] === 'string' ? form['_method'].toUpperCase() : method;
+  const search = new URL(context.req.url).searchParams;
+  parseRowQuery(model, search);
+  if (!possible.includes(method))
+    throw new Problem('method-not-allowed', `${method} is not possible here; possible: ${possible.join(', ')}`, { extra: { allow: possible.join(', ') } });
+  const guard = (typeof form?.['_etag'] === 'string' ? form['_etag'] : undefined) ?? context.req.header('if-match');
+  if (form && (method === 'PATCH' || method === 'PUT') && guard === undefined)
+    throw new Problem('precondition-required', 'A form that changes a thing must send _etag (or If-Match), so that nobody overwrites what he has not seen');
+  const versions = guardOf(guard);
+  try {
+    const input = form ? fromForm(model, form, method === 'POST') : body;
+    return await carryOut(services, context, model, key, method, input, versions);
+  } catch (error) {
+    const problem = toProblem(error, services.catalog, model);
+    if (form && problem instanceof Problem && formatOf(context) === 'html' && method !== 'DELETE')
+      return formAgain(services, context, target, form, problem, guard);
+    throw problem;
+  }
+}
+
+async function carryOut(
+  services: Services,
+  context: Ctx,
+  model: Model,
+  key: string | undefined,
+  method: string,
+  input: unknown,
+  versions: Guard,
+): Promise<Response> {
+  const store = withOrigin(services.store, originOf(context));
+  const format = formatOf(context);
+  const href = (row: Row): string => `/api/v1/${model.route}/${String(row['id'])}`;
+  if (method === 'POST') {
+    const row = await createThing(store, model, input);
+    const once = Object.fromEntries(
+      Object.entries(row).filter(([name]) => !model.field.has(name) && !(name in model.parts) && !['id', 'version', 'created_at', 'updated_at'].includes(name)),
+    );
+    if (format === 'html' && Object.keys(once).length > 0) return showPage(services, context, model, row, once);
+    if (format === 'html') return context.redirect(href(row), 303);
+    return answer(context, format, row, () => '', { status: 201, version: row['version'] as number, headers: { Location: href(row) } });
+  }
+  if (method === 'DELETE') {
+    await deleteThing(store, model, key!, versions);
+    return format === 'html' ? context.redirect(`/api/v1/${model.route}`, 303) : context.body(null, 204);
+  }
+  const { row, created } =
+    method === 'PUT' ? await putThing(store, model, key!, input, versions) : { row: await changeThing(store, model, key!, input, versions), created: false };
+  if (format === 'html') return context.redirect(href(row), 303);
+  return answer(context, format, row, () => '', {
+    status: created ? 201 : 200,
+    version: row['version'] as number,
+    headers: created ? { Location: href(row) } : {},
+  });
+}
