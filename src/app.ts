@@ -9,7 +9,10 @@ import { isRetryable, toProblem } from './db/errors.ts';
 import { envelop, nodeOf, type DocumentService } from './documents/service.load.ts';
 import { toYaml } from './documents/index.ts';
 import { answer, formatOf, pageContext, problemAnswer, problemHeaders, type Env, type Services } from './http/answer.ts';
+import { feedSource } from './events/feed.ts';
 import { serveEvents } from './events/stream.ts';
+import { Tail } from './events/tail.ts';
+import { isWatchPath, Watch } from './events/watch.ts';
 import { apiRoutes } from './http/api.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
 import { openApi } from './http/openapi.ts';
@@ -226,6 +229,8 @@ export function createHttpServer(options: AppOptions): Server {
   const { services, documents, log, keepAlive } = options;
   const app = createApp(options);
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const tail = new Tail(feedSource(services.db, services.catalog), services.hub, { warn: (message, error) => log.warn({ err: error }, message) });
+  const watch = new Watch({ tail, pool: services.pool, catalog: services.catalog, keepAlive });
   const serve = async (request: IncomingMessage, response: ServerResponse, url: string): Promise<void> => {
     const begun = performance.now();
     const id = /^[\w.-]{1,64}$/.exec(String(request.headers['x-request-id'] ?? ''))?.[0] ?? randomUUID();
@@ -233,20 +238,30 @@ export function createHttpServer(options: AppOptions): Server {
     let name: string | undefined;
     let version: string | undefined;
     try {
-      if (request.method !== 'GET' && request.method !== 'HEAD')
-        throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
-      const asked = parseDocumentRequest(url, request.headers.accept);
-      if (asked.format === 'html') {
-        await listener(request, response);
-        return;
-      }
-      if (asked.format === 'events') {
-        const { identity, node } = await serveEvents({ hub: services.hub, documents, ...(keepAlive ? { keepAlive } : {}) }, request, response, asked.name, id);
-        [status, name, version] = [200, identity.name, node?.version];
+      if (isWatchPath(url)) {
+        [status, name] = [200, (await watch.serve(request, response, id)).name];
       } else {
-        const served = await serveDocument(documents, request, response, asked, id);
-        ({ status, version } = served);
-        name = served.identity?.name;
+        if (request.method !== 'GET' && request.method !== 'HEAD')
+          throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
+        const asked = parseDocumentRequest(url, request.headers.accept);
+        if (asked.format === 'html') {
+          await listener(request, response);
+          return;
+        }
+        if (asked.format === 'events') {
+          const { identity, node } = await serveEvents(
+            { hub: services.hub, documents, ...(keepAlive ? { keepAlive } : {}) },
+            request,
+            response,
+            asked.name,
+            id,
+          );
+          [status, name, version] = [200, identity.name, node?.version];
+        } else {
+          const served = await serveDocument(documents, request, response, asked, id);
+          ({ status, version } = served);
+          name = served.identity?.name;
+        }
       }
     } catch (error) {
       const seen = toProblem(error, services.catalog, undefined);
@@ -262,7 +277,7 @@ export function createHttpServer(options: AppOptions): Server {
   };
   return createServer({ keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000 }, (request, response) => {
     const url = request.url ?? '/';
-    if (isDocumentPath(url)) void serve(request, response, url);
+    if (isDocumentPath(url) || isWatchPath(url)) void serve(request, response, url);
     else void listener(request, response);
   });
 }

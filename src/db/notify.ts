@@ -10,12 +10,14 @@ export const CHANNEL = 'corral';
  * lost with a message, and messages may be sent twice or be merged.
  */
 export interface Message {
-  /** `document`: another document; `status`: another report, heartbeat or observation; `probe`: a process tries its own connection. */
-  readonly kind: 'document' | 'status' | 'probe';
+  /** `document`: another document; `status`: another report, heartbeat or observation; `change`: a change was committed; `probe`: a process tries its own connection. */
+  readonly kind: 'document' | 'status' | 'change' | 'probe';
   /** Ids of the nodes. */
   readonly nodes?: readonly number[];
   /** Id of the node, where it is one. */
   readonly node?: number;
+  /** Number of the change. */
+  readonly change?: number;
   /** Of a probe: whose it is. */
   readonly from?: string;
 }

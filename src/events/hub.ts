@@ -5,7 +5,7 @@ import pg from 'pg';
 import { CHANNEL, type Message } from '../db/notify.ts';
 import { Problem } from '../kernel/problem.ts';
 
-/** Somebody who waits for news of a node. */
+/** Somebody who waits for news of a node, or of changes. */
 export interface Subscriber {
   /** Something may have changed, or messages may have been missed: read the state and compare. Must not throw. */
   wake(): void;
@@ -37,6 +37,7 @@ export class Hub {
   readonly #probeEvery: number;
   readonly #id = randomUUID();
   readonly #byNode = new Map<number, Set<Subscriber>>();
+  readonly #ofChanges = new Set<Subscriber>();
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #socket: Socket | undefined;
@@ -51,9 +52,7 @@ export class Hub {
 
   /** How many wait now. */
   get size(): number {
-    let sum = 0;
-    for (const subscribers of this.#byNode.values()) sum += subscribers.size;
-    return sum;
+    return this.#all().length;
   }
 
   /**
@@ -72,10 +71,22 @@ export class Hub {
     };
   }
 
+  /**
+   * Has a subscriber woken by every change that is committed. Read the log after this, not before.
+   * @returns what ends it
+   * @throws Problem unavailable when the process stops
+   */
+  watchChanges(subscriber: Subscriber): () => void {
+    if (this.#draining) throw new Problem('unavailable', 'This process is stopping; ask again');
+    this.#ofChanges.add(subscriber);
+    this.#running ??= this.#run();
+    return () => void this.#ofChanges.delete(subscriber);
+  }
+
   /** Ends all that wait, and takes no more: before the server stops. */
   drain(): void {
     this.#draining = true;
-    for (const subscribers of this.#byNode.values()) for (const subscriber of subscribers) subscriber.end();
+    for (const subscriber of this.#all()) subscriber.end();
   }
 
   /** Drains, and closes the connection. */
@@ -121,7 +132,7 @@ export class Hub {
       await client.query(`listen ${CHANNEL}`);
       if (this.#stop.signal.aborted) return;
       listening();
-      for (const subscribers of this.#byNode.values()) for (const subscriber of subscribers) subscriber.wake();
+      for (const subscriber of this.#all()) subscriber.wake();
       const probe = (): void => {
         heard = false;
         client.query('select pg_notify($1, $2)', [CHANNEL, JSON.stringify({ kind: 'probe', from: this.#id } satisfies Message)]).catch(() => undefined);
@@ -138,7 +149,12 @@ export class Hub {
     }
   }
 
-  #tell({ nodes, node }: Message): void {
+  #all(): Subscriber[] {
+    return [...this.#byNode.values(), this.#ofChanges].flatMap((subscribers) => [...subscribers]);
+  }
+
+  #tell({ kind, nodes, node }: Message): void {
+    if (kind === 'change') for (const subscriber of this.#ofChanges) subscriber.wake();
     for (const id of nodes ?? (node === undefined ? [] : [node])) for (const subscriber of this.#byNode.get(id) ?? []) subscriber.wake();
   }
 }

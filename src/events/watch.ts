@@ -1,0 +1,149 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type pg from 'pg';
+import { allow, authenticate, tokenOf, type Identity } from '../auth/identity.ts';
+import type { Catalog } from '../db/catalog.ts';
+import { media, negotiate } from '../kernel/negotiate.ts';
+import { fault, Problem } from '../kernel/problem.ts';
+import { fallenBehind, type Entry } from './feed.ts';
+import { Reader } from './reader.ts';
+import { KEEP_ALIVE } from './stream.ts';
+import type { Tail } from './tail.ts';
+
+export const watchParameters = ['since', 'kinds'] as const;
+
+/** Whether a URL is the one of the watch. */
+export function isWatchPath(url: string): boolean {
+  return /^\/watch(?:\?|$)/.test(url);
+}
+
+/** Whether a change is one that somebody may see: the one place where who asks decides what is sent. */
+export function maySee(identity: Identity, entry: Entry): boolean {
+  void entry;
+  return identity.kind === 'admin' || identity.kind === 'reader';
+}
+
+/** The nouns whose changes are kept: those that can be written, but tokens. */
+export function watchable(catalog: Catalog): string[] {
+  return catalog.models.filter(({ resource }) => !resource.readOnly && resource.noun !== 'token').map(({ resource }) => resource.noun);
+}
+
+interface Asked {
+  readonly since: number | undefined;
+  readonly kinds: ReadonlySet<string> | undefined;
+  readonly format: 'events' | 'ndjson';
+}
+
+/** @throws Problem bad-request, unknown-parameter, not-acceptable */
+function parse(catalog: Catalog, { url = '/', headers }: IncomingMessage): Asked {
+  const format = negotiate(headers.accept, ['events', 'ndjson']) as 'events' | 'ndjson';
+  const params = new URL(url, 'http://corral').searchParams;
+  for (const name of params.keys())
+    if (!(watchParameters as readonly string[]).includes(name))
+      throw new Problem('unknown-parameter', `There is no parameter '${name.slice(0, 100)}' here; there are ${watchParameters.join(', ')}`);
+  const last = headers['last-event-id'];
+  const given = typeof last === 'string' && last !== '' ? last : params.get('since');
+  if (given !== null && !/^\d{1,15}$/.test(given)) throw fault('bad-request', '/since', 'must be the number of a change');
+  const kinds = params.get('kinds')?.split(',');
+  const known = watchable(catalog);
+  const strange = kinds?.find((kind) => !known.includes(kind));
+  if (strange !== undefined)
+    throw fault('bad-request', '/kinds', `'${strange.slice(0, 100)}' is no noun whose changes are kept; there are ${known.join(', ')}`);
+  return { since: given === null ? undefined : Number(given), kinds: kinds && new Set(kinds), format };
+}
+
+/** What watchers need of the process. */
+export interface WatchOptions {
+  readonly tail: Tail;
+  readonly pool: pg.Pool;
+  readonly catalog: Catalog;
+  readonly keepAlive?: number | undefined;
+}
+
+/**
+ * `GET /watch`: each committed change once, in the order of commits, for any number of watchers.
+ *
+ *     event: change
+ *     id: 41
+ *     data: {"number":41,"actor":"admin",...}
+ *
+ * All share one reader of the log and one timer. With a comment for quiet connections each token is asked for anew, so
+ * that the streams of one that was deleted end within `keepAlive`.
+ */
+export class Watch {
+  readonly #options: WatchOptions;
+  readonly #readers = new Map<Reader, string>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Answers one request; the stream goes on when this returns.
+   * @throws Problem no-token, bad-token, forbidden, bad-request, unknown-parameter, not-acceptable, fallen-behind, unavailable
+   */
+  async serve(request: IncomingMessage, response: ServerResponse, id: string): Promise<Identity> {
+    const { tail, pool, catalog } = this.#options;
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      throw new Problem('method-not-allowed', `${request.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });
+    const token = tokenOf(request.headers.authorization, request.headers.cookie);
+    const identity = await authenticate(pool, token);
+    allow(identity, 'read');
+    const asked = parse(catalog, request);
+    const { oldest, newest } = await tail.range();
+    const since = asked.since ?? newest;
+    if (since > newest) throw fault('bad-request', '/since', `is in the future: the newest change is ${newest}`);
+    if (oldest !== null && since < oldest - 1) throw fallenBehind(since, oldest);
+    const headers = {
+      'X-Request-Id': id,
+      'Content-Type': media[asked.format],
+      'Cache-Control': 'no-store',
+      'Corral-Change': String(since),
+      /* nginx passes the stream on as it comes. */
+      'X-Accel-Buffering': 'no',
+    };
+    if (request.method === 'HEAD' || response.destroyed) {
+      response.writeHead(200, headers).end();
+      return identity;
+    }
+    const { kinds } = asked;
+    const reader = new Reader(response, tail, {
+      since,
+      format: asked.format,
+      wants: (entry) => maySee(identity, entry) && (kinds === undefined || entry.nouns.some((noun) => kinds.has(noun))),
+    });
+    const leave = tail.follow(reader, newest);
+    this.#readers.set(reader, token!);
+    this.#timer ??= setInterval(() => void this.#beat(), this.#options.keepAlive ?? KEEP_ALIVE);
+    response.once('close', () => {
+      leave();
+      this.#readers.delete(reader);
+      if (this.#readers.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    });
+    /* A client that lost its power says nothing: the system asks, and closes. */
+    request.socket.setKeepAlive(true, 30_000);
+    response.writeHead(200, headers);
+    reader.begin();
+    return identity;
+  }
+
+  async #beat(): Promise<void> {
+    const byToken = new Map<string, Reader[]>();
+    for (const [reader, token] of this.#readers) {
+      reader.beat();
+      const same = byToken.get(token);
+      if (same) same.push(reader);
+      else byToken.set(token, [reader]);
+    }
+    for (const [token, readers] of byToken) {
+      try {
+        allow(await authenticate(this.#options.pool, token), 'read');
+      } catch (error) {
+        /* Without the database nothing is known: the streams stay. */
+        if (error instanceof Problem) for (const reader of readers) reader.stop();
+      }
+    }
+  }
+}
