@@ -5,6 +5,7 @@ import { cephMonNode } from './ceph/ceph-mon-node.ts';
 import { cephOsd } from './ceph/ceph-osd.ts';
 import { cephOsdNode } from './ceph/ceph-osd-node.ts';
 import { cephPool } from './ceph/ceph-pool.ts';
+import { ApplySet, ApplySetMember, IdempotencyKey } from './control/bulk.ts';
 import { Change, ChangedRow } from './control/change.ts';
 import { Document, DocumentVersion } from './control/document.ts';
 import { tombstone } from './control/tombstone.ts';
@@ -76,4 +77,14 @@ export const resources: readonly Resource[] = [
 ];
 
 /** Tables that no noun shows. */
-export const internalEntities = [HypervisorMethod, Document, DocumentVersion, Change, ChangedRow, NodeStatus] as const;
+export const internalEntities = [
+  HypervisorMethod,
+  Document,
+  DocumentVersion,
+  Change,
+  ChangedRow,
+  NodeStatus,
+  IdempotencyKey,
+  ApplySet,
+  ApplySetMember,
+] as const;
