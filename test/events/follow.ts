@@ -106,8 +106,8 @@ export async function watch(
     },
     ended,
     problem: () => JSON.parse(all) as ProblemDocument,
-    pause: () => void answer.socket.pause(),
-    resume: () => void answer.socket.resume(),
+    pause: () => void answer.pause(),
+    resume: () => void answer.resume(),
     close: () => void request.destroy(),
   };
   open.push(watcher);
