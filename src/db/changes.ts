@@ -41,3 +41,15 @@ export interface RawRow {
   readonly before: Readonly<Record<string, unknown>> | null;
   readonly after: Readonly<Record<string, unknown>> | null;
 }
+
+/** A place in history: after a change, or at a time. */
+export type Point = { readonly change: number } | { readonly time: Date };
+
+/** Reads the number of a change or an RFC 3339 time; undefined: it is neither. */
+export function parsePoint(text: string): Point | undefined {
+  if (/^\d{1,15}$/.test(text)) return { change: Number(text) };
+  /* A + that nobody encoded comes out of a URL as a space. */
+  const plain = text.replace(/ (?=\d\d:\d\d$)/, '+');
+  const time = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)$/.test(plain) ? new Date(plain) : undefined;
+  return time && !Number.isNaN(time.getTime()) ? { time } : undefined;
+}

@@ -150,13 +150,13 @@ export async function deleteRow(tx: Tx, model: Model, id: number, versions?: Gua
 }
 
 /** The constraints that a second PUT of the same new key runs into; tried again, it finds the first one's row. */
-function uniqueKeys(model: Model): string[] {
+export function uniqueKeys(model: Model): string[] {
   const columns = model.resource.key.map((name) => model.field.get(name)!.column!);
   return [`${model.table}_${columns.join('_')}_unique`];
 }
 
 /** A part that is written by itself changes its whole: a hypervisor its node. */
-async function countOwner(tx: Tx, model: Model, id: number): Promise<void> {
+export async function countOwner(tx: Tx, model: Model, id: number): Promise<void> {
   const whole = tx.store.catalog.models.find((one) => Object.values(one.parts).some((parts) => Object.values(parts).includes(model)));
   if (!whole) return;
   const column = model.field.get(ownerField(model))!.column!;
@@ -226,7 +226,7 @@ export async function putThing(store: Store, model: Model, key: string, input: u
 }
 
 /** The body with the key fields that the path gives; a body that says otherwise is refused. */
-function withKey(catalog: Catalog, model: Model, key: string, input: Values): Values {
+export function withKey(catalog: Catalog, model: Model, key: string, input: Values): Values {
   if (/^\d{1,15}$/.test(key)) return input;
   const parts = splitKey(catalog, model, key);
   if (!parts) throw notFound(model, key);

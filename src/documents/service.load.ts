@@ -8,6 +8,7 @@ import { hashToken } from '../modules/control/token.verbs.ts';
 import type { DocumentBody } from './document.ts';
 import { encOf } from './enc.ts';
 import { hieraOf } from './hiera.ts';
+import { DocumentHistory } from './history.load.ts';
 import { pillarOf } from './pillar.ts';
 import { openBody } from './rebuild.load.ts';
 import { topsOf } from './tops.ts';
@@ -90,6 +91,9 @@ export class DocumentService {
   #pending: Pending[] = [];
   #underway = 0;
 
+  /** What documents were. */
+  readonly history: DocumentHistory;
+
   /**
    * @param cacheSize most bytes of rendered documents that are kept
    * @param rate hosts that may start to converge in one second
@@ -99,6 +103,7 @@ export class DocumentService {
     this.#secrets = secrets;
     this.#cache = new RenderCache(cacheSize);
     this.#rate = rate;
+    this.history = new DocumentHistory(pool, secrets);
   }
 
   /**

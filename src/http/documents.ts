@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tokenOf } from '../auth/identity.ts';
 import { nodeOf, type DocumentService, type Envelope, type Found } from '../documents/service.load.ts';
+import { parsePoint, type Point } from '../db/changes.ts';
 import { matches } from '../kernel/etag.ts';
 import { media, negotiate, splitSuffix, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
+import { servePast } from './past.ts';
 
 /** The formats of each envelope; the first is served when the client takes anything. */
 const formats: Readonly<Record<Envelope, readonly Format[]>> = {
@@ -14,7 +16,8 @@ const formats: Readonly<Record<Envelope, readonly Format[]>> = {
   documents: ['json', 'yaml', 'msgpack', 'html'],
 };
 
-const PATH = /^\/(enc|hiera|pillar|tops|documents)\/([^/?]+)(?:\/([^/?]+))?(?:\?.*)?$/;
+/** All but `/documents/<name>/diff`, which is for people and has its own route. */
+const PATH = /^(?!\/documents\/[^/?]+\/diff(?:\?|$))\/(enc|hiera|pillar|tops|documents)\/([^/?]+)(?:\/([^/?]+))?(?:\?(.*))?$/;
 
 /** A request for a document: `/enc/hv1.example.com.yaml`, `/hiera/hv1.example.com/corral::roles`. */
 export interface DocumentRequest {
@@ -22,6 +25,8 @@ export interface DocumentRequest {
   readonly name: string;
   readonly key: string | undefined;
   readonly format: Format;
+  /** As of this change or time. */
+  readonly at: Point | undefined;
 }
 
 /** Hosts ask for the same URL again and again: what the last ones meant is kept. */
@@ -60,13 +65,25 @@ function parse(url: string, accept: string | undefined): DocumentRequest {
     throw new Problem('bad-request', 'The path holds a broken percent sign');
   }
   if (raw.includes('\0') || key?.includes('\0')) throw new Problem('bad-request', 'The path holds a NUL character');
-  if (key === 'events' && envelope === 'documents') return { envelope, name: raw, key, format: negotiate(accept, ['events']) };
+  if (key === 'events' && envelope === 'documents') return { envelope, name: raw, key, format: negotiate(accept, ['events']), at: undefined };
+  const at = match[4] === undefined ? undefined : pointOf(match[4]);
   if (key !== undefined) {
     if (envelope !== 'hiera') throw new Problem('not-found', 'Only /hiera/<certname>/<key> and /documents/<certname>/events have a part after the name');
-    return { envelope, name: raw, key, format: 'json' };
+    return { envelope, name: raw, key, format: 'json', at };
   }
   const { name, format } = splitSuffix(raw, formats[envelope]);
-  return { envelope, name, key, format: format ?? negotiate(accept, formats[envelope]) };
+  return { envelope, name, key, format: format ?? negotiate(accept, formats[envelope]), at };
+}
+
+function pointOf(query: string): Point | undefined {
+  const text = new URLSearchParams(query).get('at');
+  if (text === null) return undefined;
+  const point = parsePoint(text);
+  if (!point)
+    throw new Problem('bad-request', "The value of 'at' must be the number of a change, or a time such as 2026-05-01T12:00:00Z", {
+      extra: { parameter: 'at' },
+    });
+  return point;
 }
 
 /** What was served, for the log. */
@@ -91,6 +108,7 @@ export async function serveDocument(
 ): Promise<Served> {
   const { authorization, cookie } = request.headers;
   const found = await service.find(tokenOf(authorization, cookie), asked.name);
+  if (asked.at !== undefined) return servePast(service, request, response, { ...asked, at: asked.at }, found, id);
   if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found, id);
   if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') return sendJson(response, found, {}, id);
   const { bytes, text, etag, version } = await service.render(found, asked.name, asked.envelope, asked.format as 'json');

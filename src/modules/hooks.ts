@@ -35,6 +35,11 @@ async function placeOfVolume(tx: Tx, input: Values): Promise<Values> {
   return { storage_pool: pool.id, type: input['type'] ?? typeOfPool[pool.kind], hypervisor };
 }
 
+/** One that comes back goes on counting: hosts refuse documents older than the one that they applied. */
+async function startDocument(tx: Tx, node: number): Promise<void> {
+  await sql`insert into document (node_id, number) select ${node}, coalesce(max(number), 0) from document_version where node_id = ${node}`.execute(tx.db);
+}
+
 /** What each noun does beyond storing its row, by noun. */
 export const hooks: Readonly<Record<string, Hooks>> = {
   vm: vmHooks,
@@ -42,10 +47,10 @@ export const hooks: Readonly<Record<string, Hooks>> = {
   tombstone: { deleting: (tx, id) => forgetting(tx, [id]) },
   node: {
     created: async (tx, id) => {
-      /* One that comes back goes on counting: hosts refuse documents older than the one that they applied. */
-      await sql`insert into document (node_id, number) select ${id}, coalesce(max(number), 0) from document_version where node_id = ${id}`.execute(tx.db);
+      await startDocument(tx, id);
       return undefined;
     },
+    restored: startDocument,
   },
   ceph_cluster: {
     created: async (tx, id) => {
@@ -74,6 +79,7 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       await fillPool(tx, id);
       return undefined;
     },
+    restored: fillPool,
     change: async (tx, id, patch) => {
       if (patch['gateway'] !== undefined) await changeGateway(tx, id, patch['gateway'] as string | null);
       return patch;
@@ -89,6 +95,7 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       return undefined;
     },
     changed: async (tx, id) => reserveForNode(tx, id),
+    restored: reserveForNode,
   },
   vm_interface: {
     deleting: async (tx, id) => {
