@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { loadChanges } from './feed.raw.ts';
+import { loadChanges } from '../changes/present.ts';
 import type { Catalog } from '../db/catalog.ts';
 import type { Change } from '../db/changes.ts';
 import { prepared } from '../db/prepared.ts';
@@ -67,6 +67,7 @@ export async function readFeed(db: Db, catalog: Catalog, after: number, most = P
   });
   const changes: Told[] = [];
   const nouns: (readonly string[])[] = [];
+  const noun = nounOf(catalog);
   /* Those of few rows that follow one another are read together. */
   for (let i = 0; i < taken.length;) {
     let end = i;
@@ -74,19 +75,27 @@ export async function readFeed(db: Db, catalog: Catalog, after: number, most = P
     if (end > i) {
       for (const change of await loadChanges(db, catalog, { after: Number(taken[i]!.number) - 1, limit: end - i })) {
         changes.push(change);
-        nouns.push([...new Set(change.rows.map((row) => row.noun))]);
+        nouns.push([...new Set(change.rows.map((row) => noun(row.noun)))]);
       }
       i = end;
     } else {
       const large = await loadLarge(db, Number(taken[i]!.number));
       if (large) {
         changes.push({ ...large.change, rows_left_out: taken[i]!.rows });
-        nouns.push(large.nouns);
+        nouns.push([...new Set(large.nouns.map(noun))]);
       }
       i++;
     }
   }
   return { changes, nouns, more: taken.length === most || taken.length < sizes.length };
+}
+
+/** The noun of a table: of one that holds a list of a noun, that one. */
+function nounOf(catalog: Catalog): (table: string) => string {
+  const lists = new Map<string, string>(
+    catalog.models.flatMap((model) => model.fields.flatMap((field) => (field.list ? [[field.list.pivotTable, model.resource.noun] as const] : []))),
+  );
+  return (table) => lists.get(table) ?? table;
 }
 
 /** A change without its rows. */
@@ -99,7 +108,7 @@ async function loadLarge(db: Db, number: number): Promise<{ change: Change; noun
   const { nouns, at, reverts, ...rest } = row;
   return {
     change: { number, at: new Date(at).toISOString(), ...rest, reverts: reverts === null ? null : Number(reverts), rows: [], documents: [] },
-    nouns: nouns.map((noun) => (noun === 'hypervisor_method' ? 'hypervisor' : noun)),
+    nouns,
   };
 }
 

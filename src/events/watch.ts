@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type pg from 'pg';
 import { allow, authenticate, tokenOf, type Identity } from '../auth/identity.ts';
 import type { Catalog } from '../db/catalog.ts';
+import { watchable } from '../modules/control/webhook.verbs.ts';
 import { media, negotiate } from '../kernel/negotiate.ts';
 import { fault, Problem } from '../kernel/problem.ts';
 import { fallenBehind, type Entry } from './feed.ts';
@@ -20,11 +21,6 @@ export function isWatchPath(url: string): boolean {
 export function maySee(identity: Identity, entry: Entry): boolean {
   void entry;
   return identity.kind === 'admin' || identity.kind === 'reader';
-}
-
-/** The nouns whose changes are kept: those that can be written, but tokens. */
-export function watchable(catalog: Catalog): string[] {
-  return catalog.models.filter(({ resource }) => !resource.readOnly && resource.noun !== 'token').map(({ resource }) => resource.noun);
 }
 
 interface Asked {

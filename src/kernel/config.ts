@@ -75,6 +75,22 @@ export const settings = {
     whole(1, 100_000).default(20),
     'Hosts that may start to converge in one second: when one change gives more hosts than that another document, they start over so many seconds.',
   ),
+  webhook_allow: setting(
+    'CORRAL_WEBHOOK_ALLOW',
+    z.string().max(10_000).default(''),
+    'Private and local addresses that webhooks may reach all the same: networks in CIDR form and host names, with a comma between.',
+  ),
+  webhook_retry_for: setting(
+    'CORRAL_WEBHOOK_RETRY_FOR',
+    whole(60, 2_592_000).default(86_400),
+    'Seconds after its first attempt at which a delivery is given up.',
+  ),
+  webhook_disable_after: setting(
+    'CORRAL_WEBHOOK_DISABLE_AFTER',
+    whole(60, 31_536_000).default(86_400),
+    'Seconds without a delivery that succeeded, while some failed, after which a webhook is disabled.',
+  ),
+  webhook_log_days: setting('CORRAL_WEBHOOK_LOG_DAYS', whole(1, 3650).default(30), 'Days that webhook deliveries are kept once they are done.'),
   stop_timeout: setting('CORRAL_STOP_TIMEOUT', whole(0, 3600).default(30), 'Seconds that a stop waits for requests in flight.'),
 } as const;
 

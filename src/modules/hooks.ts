@@ -6,6 +6,7 @@ import { Problem } from '../kernel/problem.ts';
 import { newCephKey } from '../kernel/secret.ts';
 import { bury, forgetting } from './control/tombstones.ts';
 import { tokenHooks } from './control/token.verbs.ts';
+import { webhookHooks } from './control/webhook.verbs.ts';
 import { changeGateway, dropDerived, fillPool, reserveForNode } from './network/allocate.ts';
 import { typeOfPool, vmHooks } from './vms/vm.verbs.ts';
 
@@ -44,6 +45,7 @@ async function startDocument(tx: Tx, node: number): Promise<void> {
 export const hooks: Readonly<Record<string, Hooks>> = {
   vm: vmHooks,
   token: tokenHooks,
+  webhook: webhookHooks,
   tombstone: { deleting: (tx, id) => forgetting(tx, [id]) },
   node: {
     created: async (tx, id) => {

@@ -10,6 +10,8 @@ import { Change, ChangedRow } from './control/change.ts';
 import { Document, DocumentVersion } from './control/document.ts';
 import { tombstone } from './control/tombstone.ts';
 import { token } from './control/token.ts';
+import { webhook } from './control/webhook.ts';
+import { webhookDelivery } from './control/webhook-delivery.ts';
 import { classList } from './layers/class-list.ts';
 import { layer } from './layers/layer.ts';
 import { nodeGroup } from './layers/node-group.ts';
@@ -74,6 +76,8 @@ export const resources: readonly Resource[] = [
   nodeFacts,
   tombstone,
   token,
+  webhook,
+  webhookDelivery,
 ];
 
 /** Tables that no noun shows. */
