@@ -37,7 +37,7 @@ function configurations(before: Parts, after: Parts, { live }: Effects): void {
 function clusters({ mon, osd, client }: Parts): Map<string, Json> {
   const found = new Map<string, Json>();
   for (const { cluster, peers } of [mon, osd] as unknown as { cluster?: Entry; peers?: Json }[])
-    if (isObject(cluster)) found.set(text(cluster, 'name'), { cluster, peers: peers ?? null });
+    if (isObject(cluster) && !found.has(text(cluster, 'name'))) found.set(text(cluster, 'name'), { cluster, peers: peers ?? null });
   for (const [name, cluster] of Object.entries(part(client, 'clusters'))) if (!found.has(name)) found.set(name, cluster);
   return found;
 }

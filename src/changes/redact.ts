@@ -16,17 +16,21 @@ const PLACES: readonly (readonly string[])[] = [
   ['ceph', 'client', 'keys', '*', '*', 'secret'],
 ];
 
-/** Where this body holds secrets: layers say themselves which of their keys are. */
-function placesIn(body: DocumentBody): readonly (readonly string[])[] {
-  const layers = body['layers'];
-  const keys = isObject(layers) ? layers['secret_keys'] : undefined;
-  return Array.isArray(keys) ? [...PLACES, ...keys.map((key) => ['layers', 'data', String(key)])] : PLACES;
+/** Where these bodies hold secrets, each place once: layers say themselves which of their keys are. */
+function placesIn(...bodies: readonly (DocumentBody | null)[]): readonly (readonly string[])[] {
+  const keys = new Set<string>();
+  for (const body of bodies) {
+    const layers = body?.['layers'];
+    const mine = isObject(layers) ? layers['secret_keys'] : undefined;
+    if (Array.isArray(mine)) for (const key of mine) keys.add(String(key));
+  }
+  return [...PLACES, ...[...keys].map((key) => ['layers', 'data', key])];
 }
 
 /** Two versions of a body without secrets; one that changed can be told from one that did not. */
 export function redacted(before: DocumentBody | null, after: DocumentBody | null): [DocumentBody | null, DocumentBody | null] {
   /* What is a secret on one side is none of anybody's business on the other. */
-  const places = [...(before === null ? [] : placesIn(before)), ...(after === null ? [] : placesIn(after))];
+  const places = placesIn(before, after);
   return [
     before === null ? null : hidden(before, places, () => SECRET),
     after === null ? null : hidden(after, places, (path, value) => (before !== null && changed(before, path, value) ? OTHER_SECRET : SECRET)),

@@ -9,10 +9,14 @@ interface DriverError {
   readonly column?: string;
 }
 
-/** Whether the transaction may be run again: it lost against another one. */
-export function isRetryable(error: unknown, constraints: readonly string[] = []): boolean {
+/**
+ * Whether the transaction may be run again: it lost against another one.
+ * @param planning it took ids without taking them from their sequences, so that somebody else may have got them
+ */
+export function isRetryable(error: unknown, constraints: readonly string[] = [], planning = false): boolean {
   const { code, constraint } = driverError(error);
-  return code === '40001' || code === '40P01' || (constraint !== undefined && constraints.includes(constraint));
+  if (code === '40001' || code === '40P01') return true;
+  return constraint !== undefined && (constraints.includes(constraint) || (planning && code === '23505' && constraint.endsWith('_pkey')));
 }
 
 /** The driver's own error: MikroORM and Kysely wrap it. */

@@ -1,3 +1,4 @@
+import { Problem } from '../kernel/problem.ts';
 import type { ChangeRow } from './changes.ts';
 
 /** What a write would do, or did: the same for a dry run and for the write itself. */
@@ -33,4 +34,9 @@ export interface PlannedHost {
   readonly live: readonly string[];
   /** What waits for the next start of a domain. */
   readonly restart: readonly string[];
+}
+
+/** The refusal of a write whose effect is no longer the planned one, with what it would be now. */
+export function planChanged(plan: Plan): Problem {
+  return new Problem('plan-changed', 'The effect is no longer the one that was planned; look at the new plan, and send its digest', { extra: { plan } });
 }

@@ -1,10 +1,9 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { sql, type RawBuilder } from 'kysely';
 import type { SecretBox } from '../kernel/secret.ts';
-import { Problem } from '../kernel/problem.ts';
 import type { Catalog, Model } from './catalog.ts';
 import { isRetryable, toProblem } from './errors.ts';
-import type { Plan } from './plan.ts';
+import { planChanged, type Plan } from './plan.ts';
 import { prepared } from './prepared.ts';
 import type { Db } from './read.ts';
 
@@ -165,7 +164,7 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
     } catch (error) {
       if (error instanceof Sandboxed) return error.value as T;
       if (error instanceof Planned) throw error;
-      if (isRetryable(error, options.retryOn) && attempt < ATTEMPTS) continue;
+      if (isRetryable(error, options.retryOn, origin?.plan === 'only') && attempt < ATTEMPTS) continue;
       throw toProblem(error, store.catalog, options.model);
     }
   }
@@ -192,8 +191,7 @@ async function begin({ store, db }: Tx, options: TxOptions): Promise<void> {
 async function compare(tx: Tx, wanted: NonNullable<Origin['plan']>, value: unknown): Promise<void> {
   const plan = await tx.store.plan(tx);
   if (wanted === 'only') throw new Planned(plan, value);
-  if (plan.digest !== wanted.digest)
-    throw new Problem('plan-changed', 'The effect is no longer the one that was planned; look at the new plan, and send its digest', { extra: { plan } });
+  if (plan.digest !== wanted.digest) throw planChanged(plan);
 }
 
 /** The change's number; undefined when nothing changed. From here to the commit no other change is numbered. */

@@ -80,6 +80,7 @@ describe('secrets', () => {
     expect(JSON.stringify(made)).not.toMatch(/AQthe/);
     expect(made.patch).toHaveLength(4);
     expect(made.patch[0]).toMatchObject({ op: 'replace', value: OTHER_SECRET });
+    expect(difference(body('AQtheold'), { ...body('AQtheold'), node: 'a' }, names).patch).toEqual([{ op: 'add', path: '/node', value: 'a' }]);
     expect(difference(null, body('AQthenew'), names).text).toContain(SECRET);
     expect(JSON.stringify(difference(null, body('AQthenew'), names))).not.toMatch(/AQthe/);
     expect(JSON.stringify(difference(body('AQtheold'), null, names))).not.toMatch(/AQthe/);
