@@ -13,15 +13,16 @@ export function consoleCommand(program: Command): void {
     )
     .option('--sandbox', 'roll everything back at the end')
     .option('-e, --eval <expression>', 'run this, print its result, and leave')
+    .option('-m, --message <text>', 'why: what the changes made here will say')
     .addHelpText(
       'after',
       '\nExamples:\n  corral console\n  corral console --sandbox\n  corral console -e \'vms.count({state: "running"})\'\n  echo \'nodes.list({site: "fra1"})\' | corral console',
     )
-    .action(async ({ sandbox, eval: expression }: { sandbox?: boolean; eval?: string }) => {
+    .action(async ({ sandbox, eval: expression, message }: { sandbox?: boolean; eval?: string; message?: string }) => {
       const { runConsole } = await import('../../console/console.ts');
       const { watchSql } = await import('../../console/sql.ts');
       const watch = watchSql();
-      const fine = await withCorral((corral) => runConsole(corral, { sandbox: sandbox ?? false, expression, watch }));
+      const fine = await withCorral((corral) => runConsole(corral, { sandbox: sandbox ?? false, expression, watch }), { tool: 'console', message });
       if (!fine) throw new CliError('refused', '');
     });
 }

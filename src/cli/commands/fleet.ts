@@ -16,7 +16,11 @@ export function fleetCommands(program: Command): void {
     .command('import <file>')
     .summary('make and change things as a fleet file says')
     .description(`Makes and changes things as a fleet file (YAML or JSON; - is stdin) says, all or nothing. What the file does not name stays.${WHERE}`)
-    .addHelpText('after', '\nExamples:\n  corral import fleet.yaml\n  corral export | DATABASE_URL=postgres://corral@other/corral corral import -')
+    .option('-m, --message <text>', 'why: what the change will say')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  corral import fleet.yaml -m "the racks of March"\n  corral export | DATABASE_URL=postgres://corral@other/corral corral import -',
+    )
     .action(importFile);
   program
     .command('export')
@@ -41,11 +45,11 @@ export function fleetCommands(program: Command): void {
     .action(generate);
 }
 
-async function importFile(file: string): Promise<void> {
+async function importFile(file: string, { message }: { message?: string }): Promise<void> {
   const text = await readText(file);
   const { importFleet } = await import('../../fleet/import.ts');
   const progress = new Progress('importing');
-  const result = await withCorral((corral) => importFleet(corral, text, progress.update).finally(() => progress.end()));
+  const result = await withCorral((corral) => importFleet(corral, text, progress.update).finally(() => progress.end()), { message });
   const lines = [...new Set([...Object.keys(result.created), ...Object.keys(result.updated)])].map(
     (noun) => `  ${noun}: ${result.created[noun] ?? 0} made, ${result.updated[noun] ?? 0} changed`,
   );
