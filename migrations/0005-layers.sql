@@ -17,6 +17,7 @@ create index "layer_node_id_index" on "layer" ("node_id");
 alter table "layer" add constraint "layer_scope" check (scope in ('everything', 'site', 'environment', 'role', 'customer', 'group', 'node'));
 alter table "layer" add constraint "layer_role" check (role in ('hypervisor', 'ceph_osd', 'ceph_mon'));
 alter table "layer" add constraint "layer_environment" check (environment ~ '^[a-z0-9_]+$');
+alter table "layer" add constraint "layer_maps" check (jsonb_typeof(classes) = 'object' and jsonb_typeof(parameters) = 'object' and jsonb_typeof(data) = 'object' and jsonb_typeof(merge) = 'object' and jsonb_typeof(secrets) = 'object');
 alter table "layer" add constraint "layer_target" check (num_nonnulls(site_id, environment, role, customer_id, node_group_id, node_id) = case scope when 'everything' then 0 else 1 end and case scope when 'site' then site_id is not null when 'environment' then environment is not null when 'role' then role is not null when 'customer' then customer_id is not null when 'group' then node_group_id is not null when 'node' then node_id is not null else true end);
 alter table "layer" add constraint "layer_site_id_foreign" foreign key ("site_id") references "site" ("id") on delete no action;
 alter table "layer" add constraint "layer_customer_id_foreign" foreign key ("customer_id") references "customer" ("id") on delete no action;

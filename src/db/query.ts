@@ -100,7 +100,9 @@ function filterSql(catalog: Catalog, model: Model, name: string, value: string):
   const field = match ? model.field.get(match[1]!) : undefined;
   const operator = (match?.[2] ?? '') as Operator;
   if (!field || !operatorsOf(field).includes(operator)) {
-    const known = model.fields.flatMap((one) => operatorsOf(one).map((suffix) => one.name + suffix));
+    const other = match && otherFilter(model, match[1]!, operator, value);
+    if (other) return other;
+    const known = [...model.fields.flatMap((one) => operatorsOf(one).map((suffix) => one.name + suffix)), ...otherFilters(model)];
     throw unknownParameter(model, name, ['q', 'sort', 'limit', 'after', 'fields', 'include', 'total', ...known]);
   }
   if (field.list) {
@@ -116,6 +118,21 @@ function filterSql(catalog: Catalog, model: Model, name: string, value: string):
   const one = scalar(model, field, name, value);
   const symbols: Partial<Record<Operator, RawBuilder<unknown>>> = { __gt: sql`>`, __gte: sql`>=`, __lt: sql`<`, __lte: sql`<=`, __ne: sql`is distinct from` };
   return sql`${column} ${symbols[operator] ?? sql`=`} ${one}`;
+}
+
+/** A filter that is no field's. */
+function otherFilter(model: Model, name: string, operator: string, value: string): RawBuilder<unknown> | undefined {
+  const [first = '', ...path] = name.split('.');
+  const filters = model.resource.filters ?? {};
+  const filter = Object.hasOwn(filters, first) ? filters[first] : undefined;
+  if (!filter?.operators.includes(operator)) return undefined;
+  if (filter.path ? path.length === 0 || path.includes('') : path.length > 0) return undefined;
+  return filter.sql('t', operator, value, path);
+}
+
+/** Names of the parameters of a noun's other filters. */
+export function otherFilters(model: Model): string[] {
+  return Object.entries(model.resource.filters ?? {}).flatMap(([name, one]) => one.operators.map((suffix) => `${name}${one.path ? '.<path>' : ''}${suffix}`));
 }
 
 function likeText(value: string): string {

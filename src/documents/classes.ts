@@ -22,7 +22,7 @@ export function sectionsOf(body: DocumentBody): { readonly path: ClassPath; read
 }
 
 /**
- * A body with its sections emptied: all that the ENC answer and the tops are made from, in a few hundred
+ * A body with its sections emptied and without the data of layers: all that the ENC answer and the tops are made from, in a few hundred
  * bytes, so that they never read the whole document.
  */
 export function headOf(body: DocumentBody): DocumentBody {
@@ -32,12 +32,19 @@ export function headOf(body: DocumentBody): DocumentBody {
     const [, first = '', second] = path;
     head[first] = second === undefined ? {} : { ...(isObject(head[first]) ? head[first] : {}), [second]: {} };
   }
+  for (const key of ['classes', 'parameters']) if (body[key] !== undefined) head[key] = body[key];
   return head;
 }
 
-/** The classes of a document: `corral` first. */
+/** The classes of a document: `corral` first, those of layers last. */
 export function classesOf(body: DocumentBody): ClassPath[] {
-  return [['corral'], ...sectionsOf(body).map(({ path }) => path)];
+  return [['corral'], ...sectionsOf(body).map(({ path }) => path), ...Object.keys(partOf(body, 'classes')).map((name) => name.split('::'))];
+}
+
+/** A part of the body that is an object; empty when it is not there. */
+export function partOf(body: DocumentBody, key: string): JsonObject {
+  const value = body[key];
+  return isObject(value) ? value : {};
 }
 
 /** Whether a JSON value is an object. */

@@ -3,6 +3,7 @@ import type { NodeAggregate, NodeInterface } from './types.ts';
 import { canonicalObject, contentHash, present, type JsonObject } from './canonical.ts';
 import { cephSection } from './ceph.ts';
 import { hypervisorSection } from './hypervisor.ts';
+import { mergeLayers, type Merged } from './layers.ts';
 
 /** The roles of a node. */
 export type Role = 'ceph_mon' | 'ceph_osd' | 'hypervisor';
@@ -10,7 +11,8 @@ export type Role = 'ceph_mon' | 'ceph_osd' | 'hypervisor';
 /**
  * The body: `node`, `site`, `roles`, `environment`, `location`, `state`, `interfaces` by name, and when
  * the node has them `hypervisor` (domains, volumes, pools, bridges, secrets) and `ceph` (mon, osd,
- * client). Sizes and memory are bytes. Keys are sorted; plain JSON throughout.
+ * client), and of layers `classes`, `parameters`, `data`, `merge` (strategies) and `secret_keys`, each
+ * where it is not empty. Sizes and memory are bytes. Keys are sorted; plain JSON throughout.
  */
 export type DocumentBody = JsonObject;
 
@@ -42,6 +44,7 @@ export function buildDocument(aggregate: NodeAggregate): NodeDocument {
     ...present({ location: node.location, hypervisor: hypervisorSection(aggregate), ceph: cephSection(aggregate) }),
     state: node.state,
     interfaces: Object.fromEntries(aggregate.interfaces.map((one) => [one.name, interfaceEntry(one)])),
+    ...layered(aggregate),
   });
   const { fqdn, environment, manager } = node;
   const json = JSON.stringify(body);
@@ -54,6 +57,20 @@ function rolesOf(aggregate: NodeAggregate): Role[] {
   if (aggregate.ceph_osd !== null) roles.push('ceph_osd');
   if (aggregate.hypervisor !== null) roles.push('hypervisor');
   return roles;
+}
+
+/** Nodes that the same layers reach share the list of them: it is merged once. */
+const known = new WeakMap<object, Partial<Merged>>();
+
+/** What layers give, without what is empty: a node that no layer reaches has the document that it always had. */
+function layered({ node, layers }: NodeAggregate): Partial<Merged> {
+  if (layers === undefined || node.state === 'deactivated') return {};
+  let merged = known.get(layers);
+  if (!merged) {
+    merged = Object.fromEntries(Object.entries(mergeLayers(layers)).filter(([, part]: [string, object]) => Object.keys(part).length > 0));
+    known.set(layers, merged);
+  }
+  return merged;
 }
 
 function interfaceEntry(one: NodeInterface): object {

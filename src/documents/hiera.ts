@@ -3,7 +3,7 @@
  * https://www.puppet.com/docs/puppet/7/hiera_automatic.html
  */
 import { put, type Json, type JsonObject } from './canonical.ts';
-import { isObject, sectionsOf } from './classes.ts';
+import { isObject, partOf, sectionsOf } from './classes.ts';
 import type { DocumentBody } from './document.ts';
 
 /** Keys of the class `corral` itself. */
@@ -15,7 +15,8 @@ const SENSITIVE = /^corral::(hypervisor::secrets|ceph::(mon|osd|client)::keys)$/
 /**
  * The Hiera data of a document of this version, with `lookup_options` for its own keys: mappings merge
  * deep with what other layers have, secrets are converted to Sensitive. `%{` is escaped in every key and
- * every text, because Hiera interpolates both.
+ * every text, because Hiera interpolates both. The data of layers is interpolated, as its operators mean it,
+ * but for secrets: those are what they are. What layers are merged by holds for other levels of Puppet's hierarchy, too.
  */
 export function hieraOf(body: DocumentBody, version: string): JsonObject {
   const data: Record<string, Json> = { 'corral::document': version };
@@ -30,6 +31,13 @@ export function hieraOf(body: DocumentBody, version: string): JsonObject {
     escaped[key] = escapeDeep(value);
     if (!isObject(value)) continue;
     options[key] = { merge: { strategy: 'deep' }, ...(SENSITIVE.test(key) ? { convert_to: 'Sensitive' } : {}) };
+  }
+  const merge = partOf(body, 'merge');
+  const secret = new Set(Array.isArray(body['secret_keys']) ? (body['secret_keys'] as readonly Json[]) : []);
+  for (const [key, value] of Object.entries(partOf(body, 'data'))) {
+    put(escaped, key, secret.has(key) ? escapeDeep(value) : value);
+    const how = { ...(merge[key] === undefined ? {} : { merge: { strategy: merge[key] } }), ...(secret.has(key) ? { convert_to: 'Sensitive' } : {}) };
+    if (Object.keys(how).length > 0) put(options, key, how);
   }
   return { ...escaped, lookup_options: options };
 }

@@ -1,7 +1,9 @@
 import { sql, type RawBuilder } from 'kysely';
 import { statement } from '../db/prepared.ts';
+import type { Catalog } from '../db/catalog.ts';
 import type { Db } from '../db/read.ts';
 import type { SecretBox } from '../kernel/secret.ts';
+import { loadLayers } from './layers.load.ts';
 import type { CephKey, NodeAggregate } from './types.ts';
 
 /** A list of rows as JSON, in order, never null. */
@@ -93,13 +95,17 @@ const load = statement(() => aggregateSql(sql`select unnest(${sql.raw('$1')}::bi
 type Sealed = CephKey & { readonly cluster_id: number };
 
 /**
- * Loads nodes with all that shapes their documents, in one statement, secrets opened.
+ * Loads nodes with all that shapes their documents, secrets opened: one statement for what is theirs, two for layers.
  * @param ids of nodes; those that do not exist are left out
  * @throws Error when a secret was sealed with another key
  */
-export async function loadNodes(db: Db, ids: readonly number[], secrets: SecretBox): Promise<NodeAggregate[]> {
+export async function loadNodes(db: Db, ids: readonly number[], secrets: SecretBox, catalog: Catalog): Promise<NodeAggregate[]> {
   const rows = await load(db, [ids]);
-  return rows.map((row) => gatherVolumes(openSecrets(row.aggregate, secrets)));
+  const layers = await loadLayers(db, catalog, secrets, ids);
+  return rows.map(({ aggregate }) => {
+    const found = layers.get(aggregate.node.id);
+    return { ...gatherVolumes(openSecrets(aggregate, secrets)), ...(found ? { layers: found } : {}) };
+  });
 }
 
 /** The statement gives free volumes beside each virtual machine's own; the aggregate has all of them, by id. */
@@ -125,5 +131,5 @@ function keysOf(aggregate: NodeAggregate): CephKey[] {
 
 /** Whether the document made from this holds secrets. */
 export function hasSecrets(aggregate: NodeAggregate): boolean {
-  return keysOf(aggregate).length > 0;
+  return keysOf(aggregate).length > 0 || (aggregate.layers ?? []).some((layer) => Object.keys(layer.secrets).length > 0);
 }

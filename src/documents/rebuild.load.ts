@@ -27,7 +27,7 @@ export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
       hash: string;
     }>`${prepared}select node_id, hash from document where node_id = any(${batch}::bigint[]) order by node_id for update`.execute(tx.db);
     const before = new Map(locked.map((row) => [Number(row.node_id), row.hash]));
-    const changed = (await loadNodes(tx.db, [...before.keys()], tx.store.secrets))
+    const changed = (await loadNodes(tx.db, [...before.keys()], tx.store.secrets, tx.store.catalog))
       .map((aggregate) => ({ id: aggregate.node.id, document: buildDocument(aggregate), secret: hasSecrets(aggregate) }))
       .filter(({ id, document }) => before.get(id) !== document.hash);
     for (const { id, document, secret } of changed) {

@@ -1,3 +1,5 @@
+import type { Layer } from '../modules/layers/types.ts';
+
 /**
  * Everything that one node's document is made from, as plain data: `node.load.ts` fills it with one
  * SQL statement, and the pure functions beside this file turn it into documents. Sizes are bytes,
@@ -21,6 +23,8 @@ export interface NodeAggregate {
   readonly ceph_osd: CephOsdNode | null;
   /** What the host is told to remove: nothing else is ever removed. */
   readonly tombstones: readonly Tombstone[];
+  /** What operators attached to scopes that reach it, most specific first, secrets opened. Absent: nothing. */
+  readonly layers?: readonly Layer[];
 }
 
 export interface NodeInterface {

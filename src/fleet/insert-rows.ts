@@ -25,7 +25,7 @@ export async function insertRows(tx: Tx, model: Model, rows: readonly Planned[],
     const id = row.target.id!;
     const values = plainValues(model, row.values);
     given.push(values);
-    const stored = complete(model, id, hooks.prepare ? await hooks.prepare(tx, values) : values);
+    const stored = complete(model, id, hooks.prepare ? await hooks.prepare(tx, { ...values, id }) : values);
     if (noun === 'storage_pool' && (stored['kind'] === 'rbd' || stored['kind'] === 'nfs') && typeof stored['capacity'] === 'number') {
       later.capacities.push({ row, pool: id, capacity: stored['capacity'] });
       delete stored['capacity'];

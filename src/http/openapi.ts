@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
 import { LONGEST, TIMEOUT } from '../events/wait.ts';
-import { CONVERGENCE, operatorMeanings, operatorsOf, reverseNames } from '../db/query.ts';
+import { CONVERGENCE, operatorMeanings, operatorsOf, reverseNames, type Operator } from '../db/query.ts';
 import { problems } from '../kernel/problem.ts';
 import { convergencePath, convergenceSchema, reportPaths } from './openapi.reports.ts';
 
@@ -197,6 +197,17 @@ function listParameters(model: Model): Json[] {
   return [
     ...model.fields.flatMap((field) =>
       operatorsOf(field).map((suffix) => query(field.name + suffix, { type: 'string' }, `${field.name} ${operatorMeanings[suffix]}.`)),
+    ),
+    ...Object.entries(model.resource.filters ?? {}).flatMap(([name, { path, operators, choices, description }]) =>
+      path
+        ? [query(`${name}.<path>`, { type: 'string' }, `${description}. The path may end in one of ${operators.filter((one) => one !== '').join(', ')}.`)]
+        : operators.map((suffix) =>
+            query(
+              name + suffix,
+              { type: 'string', ...(choices && suffix !== '__in' ? { enum: choices } : {}) },
+              `${description} ${operatorMeanings[suffix as Operator]}.`,
+            ),
+          ),
     ),
     query('q', { type: 'string' }, 'Part of the key or name, in any case of letters.'),
     query('sort', { type: 'string' }, 'Fields with a comma between; - before one turns its order.'),

@@ -27,6 +27,8 @@ export interface Resource {
   readonly fields: Readonly<Record<string, z.ZodType>>;
   /** Read-only wire fields: properties of the entity that are shown, or what SQL makes of the row. */
   readonly computed?: Readonly<Record<string, Computed>>;
+  /** What lists are filtered by beside the fields, by the parameter's name. */
+  readonly filters?: Readonly<Record<string, Filter>>;
   /** One-to-one parts written together with the row: wire field, then wire name, then noun; e.g. a node's roles. */
   readonly parts?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** What a creation takes beside the fields, and no row shows. */
@@ -62,6 +64,18 @@ export interface Computed {
   /** Where no column holds it: SQL of its value for the row of this alias, and that value's type. */
   readonly sql?: (alias: string) => RawBuilder<unknown>;
   readonly type?: 'text' | 'timestamptz' | 'boolean' | 'bigint' | 'json';
+}
+
+/** A filter of lists that is no field's. */
+export interface Filter {
+  readonly description: string;
+  /** As suffixes of the name; '' is equality. */
+  readonly operators: readonly string[];
+  readonly choices?: readonly string[];
+  /** The parameter's name goes on with a path: `facts.os.family`. */
+  readonly path?: boolean;
+  /** SQL that it holds for the row of this alias. @throws Problem bad-request */
+  readonly sql: (alias: string, operator: string, value: string, path: readonly string[]) => RawBuilder<unknown>;
 }
 
 /** How a row is found on the hosts that build it; each is SQL for the row of this alias. */

@@ -7,6 +7,7 @@ import { newCephKey } from '../kernel/secret.ts';
 import { bury, forgetting } from './control/tombstones.ts';
 import { tokenHooks } from './control/token.verbs.ts';
 import { webhookHooks } from './control/webhook.verbs.ts';
+import { layerHooks, nodeGroupHooks } from './layers/hooks.ts';
 import { changeGateway, dropDerived, fillPool, reserveForNode } from './network/allocate.ts';
 import { typeOfPool, vmHooks } from './vms/vm.verbs.ts';
 
@@ -46,6 +47,8 @@ export const hooks: Readonly<Record<string, Hooks>> = {
   vm: vmHooks,
   token: tokenHooks,
   webhook: webhookHooks,
+  layer: layerHooks,
+  node_group: nodeGroupHooks,
   tombstone: { deleting: (tx, id) => forgetting(tx, [id]) },
   node: {
     created: async (tx, id) => {

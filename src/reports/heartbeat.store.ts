@@ -4,6 +4,7 @@ import { CHANNEL, notifyStatus } from '../db/notify.ts';
 import { prepared } from '../db/prepared.ts';
 import { transaction, type Store, type Tx } from '../db/transaction.ts';
 import type { Heartbeat, Seen } from './heartbeat.ts';
+import { touchForFacts } from '../modules/layers/facts.ts';
 import { idOfDomain, lockStatus, noNode } from './run.store.ts';
 
 /** What a host is answered. */
@@ -126,6 +127,7 @@ async function takeFacts(tx: Tx, node: number, facts: Readonly<Record<string, un
     await sql`${prepared}insert into node_facts as f (node_id, facts, observed_at) values (${node}, ${JSON.stringify(facts)}::jsonb, now())
     on conflict (node_id) do update set facts = excluded.facts, observed_at = now(), version = f.version + 1, updated_at = now()
     where f.facts is distinct from excluded.facts`.execute(tx.db);
+  if (numAffectedRows) await touchForFacts(tx, node);
   return Number(numAffectedRows ?? 0);
 }
 
@@ -141,5 +143,6 @@ export async function recordToolFacts(
     await sql`${prepared}insert into node_facts as f (node_id, facts, tool_facts, tool_at) values (${node}, ${JSON.stringify(facts)}::jsonb, ${JSON.stringify(all)}::jsonb, now())
       on conflict (node_id) do update set facts = case when f.observed_at is null then excluded.facts else f.facts end, tool_facts = excluded.tool_facts,
         tool_at = now(), version = f.version + 1, updated_at = now()`.execute(tx.db);
+    await touchForFacts(tx, node);
   });
 }

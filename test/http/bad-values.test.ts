@@ -82,6 +82,7 @@ describe.each(resources.filter((one) => !one.readOnly && !one.without?.includes(
 /** What a creation needs beside the reference that is tried. */
 const refInput: Readonly<Record<string, Input>> = {
   project: { name: 'p' },
+  layer: { name: 'p', scope: 'everything' },
   ceph_pool: { name: 'p' },
   ceph_key: { entity: 'client.p', caps: { mon: 'allow r' } },
   node: { fqdn: 'p.example.com', roles: { ceph_osd: { ceph_cluster: 'ceph' } } },

@@ -123,6 +123,15 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
       input: (i) => ({ volume: fleet.volume, name: `snap-${i}`, ...sometimes(i, { description: 'Before the upgrade' }) }),
       patch: { description: 'After' },
     },
+    node_group: {
+      input: (i) => ({ name: `group-${i}`, selector: `site=fra1&facts.cores__gte=${i}`, ...sometimes(i, { description: 'x' }) }),
+      patch: { selector: 'role=hypervisor' },
+    },
+    class_list: { input: (i) => ({ environment: `env_${i}`, classes: ['ntp', 'profile::web'] }), patch: { classes: ['ntp'] } },
+    layer: {
+      input: (i) => ({ name: `layer-${i}`, scope: 'site', site: 'fra1', data: { [`key_${i}`]: i }, ...sometimes(i, { classes: { ntp: {} }, parameters: { tier: 'gold' } }) }),
+      patch: { weight: 5 },
+    },
     token: { input: (i) => ({ name: `token-${i}`, kind: 'reader' }), patch: { name: 'renamed' } },
   };
 }

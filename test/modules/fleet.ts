@@ -68,6 +68,7 @@ export async function expectConsistent(corral: Pick<TestCorral, 'pool' | 'store'
         corral.db(),
         rows.map((row) => Number(row.node_id)),
         corral.store.secrets,
+        corral.store.catalog,
       )
     ).map((one) => [one.node.id, buildDocument(one)]),
   );

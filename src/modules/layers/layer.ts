@@ -24,19 +24,23 @@ export const LayerEntity = defineEntity({
     node_group: () => p.manyToOne(NodeGroup).nullable().deleteRule('no action').index(),
     node: () => p.manyToOne(Node).nullable().deleteRule('cascade').index(),
     weight: p.integer().default(0),
-    classes: p.json<Record<string, Values>>().default('{}'),
-    parameters: p.json<Values>().default('{}'),
-    data: p.json<Values>().default('{}'),
-    merge: p.json<Record<string, Strategy>>().default('{}'),
+    classes: p.json<Record<string, Values>>().defaultRaw(`'{}'`),
+    parameters: p.json<Values>().defaultRaw(`'{}'`),
+    data: p.json<Values>().defaultRaw(`'{}'`),
+    merge: p.json<Record<string, Strategy>>().defaultRaw(`'{}'`),
     schema: p.json<Values>().nullable(),
     /** By key, each sealed by itself; see src/kernel/secret.ts for the form. */
-    secrets: p.json<Record<string, string>>().default('{}').hidden(),
+    secrets: p.json<Record<string, string>>().defaultRaw(`'{}'`).hidden(),
     description: p.text().nullable(),
   },
   checks: [
     { name: 'layer_scope', expression: oneOf('scope', scopes) },
     { name: 'layer_role', expression: oneOf('role', roles) },
     { name: 'layer_environment', expression: `environment ~ '^[a-z0-9_]+$'` },
+    {
+      name: 'layer_maps',
+      expression: `jsonb_typeof(classes) = 'object' and jsonb_typeof(parameters) = 'object' and jsonb_typeof(data) = 'object' and jsonb_typeof(merge) = 'object' and jsonb_typeof(secrets) = 'object'`,
+    },
     {
       name: 'layer_target',
       expression: `num_nonnulls(site_id, environment, role, customer_id, node_group_id, node_id) = case scope when 'everything' then 0 else 1 end and case scope when 'site' then site_id is not null when 'environment' then environment is not null when 'role' then role is not null when 'customer' then customer_id is not null when 'group' then node_group_id is not null when 'node' then node_id is not null else true end`,

@@ -7,6 +7,7 @@ import { names, NodeState, nodeStates } from '../lists/lists.ts';
 import { nodeStatusFields } from '../reports/status.ts';
 import { holders } from '../control/tombstones.ts';
 import { withPeers } from './affects.ts';
+import { nodeFilters } from './node-filters.ts';
 import { roleCheck } from './role-check.ts';
 import { Site } from './site.ts';
 
@@ -69,6 +70,7 @@ export const node: Resource = {
   },
   parts: { roles: { hypervisor: 'hypervisor', ceph_mon: 'ceph_mon_node', ceph_osd: 'ceph_osd_node' } },
   computed: nodeStatusFields,
+  filters: nodeFilters,
   observed: { name: (t) => sql`${sql.id(t)}.fqdn`, nodes: (t) => sql`select ${sql.id(t)}.id`, desired: () => sql`'converged'` },
   columns: ['fqdn', 'site', 'state', 'status', 'roles', 'environment', 'manager', 'location'],
   shared: true,
