@@ -17,6 +17,7 @@ import { apiRoutes } from './http/api.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
 import { openApi } from './http/openapi.ts';
 import { reportRoutes } from './http/reports.ts';
+import { webhookRoutes } from './http/webhooks.ts';
 import { decodeBody, isRecord, readBody } from './kernel/codec.ts';
 import { etagOf, matches } from './kernel/etag.ts';
 import { media, negotiate } from './kernel/negotiate.ts';
@@ -153,6 +154,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const page = (): string => services.pages.document(pageContext(services, context), { envelope: asked.envelope, node: node.fqdn, version, builtAt, text });
     return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
   });
+  app.route('/', webhookRoutes(services));
   app.route('/', apiRoutes(services));
   app.route('/', reportRoutes(services));
   for (const path of ['/', '/openapi.json', '/docs', '/documents', '/healthz', '/readyz', '/style.css', '/api/v1']) {

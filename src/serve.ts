@@ -5,6 +5,8 @@ import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
 import { loadDemo } from './fleet/demo.ts';
 import type { Config } from './kernel/config.ts';
 import { pages } from './pages/index.tsx';
+import { parseAllowed } from './webhooks/address.ts';
+import { Dispatcher } from './webhooks/dispatcher.ts';
 
 /** A running server. */
 export interface Running {
@@ -51,6 +53,7 @@ export async function serve(config: Config): Promise<Running> {
 }
 
 async function listen(config: Config, log: Logger, corral: Corral, adminToken: string | undefined): Promise<Running> {
+  const allowed = parseAllowed(config.webhook_allow);
   const services = {
     store: corral.store,
     catalog: corral.catalog,
@@ -75,6 +78,18 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
       resolve();
     });
   });
+  const dispatcher = new Dispatcher({
+    store: corral.store,
+    catalog: corral.catalog,
+    db: corral.db,
+    hub: corral.hub,
+    allowed,
+    retryFor: config.webhook_retry_for,
+    disableAfter: config.webhook_disable_after,
+    logDays: config.webhook_log_days,
+    warn: (message, error) => log.warn({ err: error }, message),
+  });
+  dispatcher.start();
   const { address, port, family } = server.address() as AddressInfo;
   const url = config.public_url ?? `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   return {
@@ -96,6 +111,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
       }, 50);
       await closed;
       clearInterval(timer);
+      await dispatcher.stop();
       await corral.close();
     },
   };

@@ -91,7 +91,7 @@ export async function readFeed(db: Db, catalog: Catalog, after: number, most = P
 }
 
 /** The noun of a table: of one that holds a list of a noun, that one. */
-function nounOf(catalog: Catalog): (table: string) => string {
+export function nounOf(catalog: Catalog): (table: string) => string {
   const lists = new Map<string, string>(
     catalog.models.flatMap((model) => model.fields.flatMap((field) => (field.list ? [[field.list.pivotTable, model.resource.noun] as const] : []))),
   );

@@ -29,7 +29,14 @@ export const WebhookDelivery = defineEntity({
   },
   uniques: [{ properties: ['webhook', 'change'] }],
   indexes: [
-    { name: 'webhook_delivery_pending', expression: `create index webhook_delivery_pending on webhook_delivery (webhook_id, change) where status = 'pending'` },
+    {
+      name: 'webhook_delivery_line',
+      expression: `create index webhook_delivery_line on webhook_delivery (webhook_id, change) where status = 'pending' and not aside`,
+    },
+    {
+      name: 'webhook_delivery_aside',
+      expression: `create index webhook_delivery_aside on webhook_delivery (webhook_id, next_at) where status = 'pending' and aside`,
+    },
     { name: 'webhook_delivery_done', expression: 'create index webhook_delivery_done on webhook_delivery (done_at) where done_at is not null' },
   ],
   checks: [
