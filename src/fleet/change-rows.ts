@@ -46,14 +46,19 @@ export async function changeRows(
 
 async function same(tx: Tx, id: number, field: Field, given: unknown, now: unknown): Promise<boolean> {
   if (field.writeOnly) return given === (await secretOf(tx, id));
+  if (given !== null && now !== null && field.ref !== undefined) return (given as Target).key === now;
+  return sameValue(field, given, now);
+}
+
+/** Whether what is given is what a row shows; of a field that names no other thing. */
+export function sameValue(field: Field, given: unknown, now: unknown): boolean {
   if (given === null || now === null) return given === now;
-  if (field.ref !== undefined) return (given as Target).key === now;
   if (field.list) return isDeepStrictEqual([...new Set(given as string[])].sort(), [...(now as string[])].sort());
   return typeof given === 'string' ? plainAddress(given) === plainAddress(String(now)) : isDeepStrictEqual(given, now);
 }
 
 /** The one field that is written and not shown: a Ceph key's secret. */
-async function secretOf(tx: Tx, id: number): Promise<string | undefined> {
+export async function secretOf(tx: Tx, id: number): Promise<string | undefined> {
   const { rows } = await sql<{
     ceph_cluster_id: string;
     entity: string;

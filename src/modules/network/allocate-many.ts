@@ -58,7 +58,7 @@ async function giveFree(tx: Tx, subnets: readonly SubnetRow[], cards: readonly W
       left = left.filter((card) => !given.has(card.vmInterface));
     }
   }
-  if (left.length > 0) throw new RefusedAt(left[0]!.index, noAddress(family, subnets));
+  if (left.length > 0) throw new RefusedAt([...new Set(left.map((card) => card.index))].map((index) => ({ index, cause: noAddress(family, subnets) })));
 }
 
 /** The lowest free addresses of a subnet, to the first of the cards. @returns who got one */
@@ -102,7 +102,7 @@ async function giveWanted(tx: Tx, subnets: readonly SubnetRow[], cards: readonly
     try {
       await giveThisAddress(tx, card.vmInterface, reachable, address, pointer);
     } catch (error) {
-      throw new RefusedAt(card.index, error);
+      throw new RefusedAt([{ index: card.index, cause: error }]);
     }
   }
 }
