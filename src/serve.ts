@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { pino, type Logger } from 'pino';
 import { createHttpServer } from './app.ts';
+import { keepClearing } from './changes/retention.ts';
 import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
 import { loadDemo } from './fleet/demo.ts';
 import type { Config } from './kernel/config.ts';
@@ -90,6 +91,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     warn: (message, error) => log.warn({ err: error }, message),
   });
   dispatcher.start();
+  const stopForgetting = keepClearing(corral.pool, config.history_days, (message, error) => log.warn({ err: error }, message));
   const { address, port, family } = server.address() as AddressInfo;
   const url = config.public_url ?? `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   return {
@@ -112,6 +114,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
       await closed;
       clearInterval(timer);
       await dispatcher.stop();
+      await stopForgetting();
       await corral.close();
     },
   };

@@ -91,6 +91,11 @@ export const settings = {
     'Seconds without a delivery that succeeded, while some failed, after which a webhook is disabled.',
   ),
   webhook_log_days: setting('CORRAL_WEBHOOK_LOG_DAYS', whole(1, 3650).default(30), 'Days that webhook deliveries are kept once they are done.'),
+  history_days: setting(
+    'CORRAL_HISTORY_DAYS',
+    whole(0, 36_500).default(365),
+    'Days that changes and the documents of the past are kept; 0 keeps them for ever. The newest of each document stays, and what its host has.',
+  ),
   stop_timeout: setting('CORRAL_STOP_TIMEOUT', whole(0, 3600).default(30), 'Seconds that a stop waits for requests in flight.'),
 } as const;
 
