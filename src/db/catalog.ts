@@ -33,6 +33,8 @@ export interface Model {
   readonly resource: Resource;
   readonly meta: EntityMetadata;
   readonly table: string;
+  /** What its rows are read from: the table, or of a catalog for somebody who may not see all of them a part of it. */
+  readonly source: RawBuilder<unknown>;
   /** `id`, or `name` for reference lists. */
   readonly pk: 'id' | 'name';
   /** All wire fields that are shown or written, in order, without id, version and times. */
@@ -89,6 +91,7 @@ function build(orm: MikroORM, resource: Resource): Model {
     resource,
     meta,
     table: meta.tableName,
+    source: sql.id(meta.tableName),
     pk: meta.properties['id' as never] ? 'id' : 'name',
     fields,
     field: new Map(fields.map((field) => [field.name, field])),
@@ -197,7 +200,7 @@ function textOf(model: Model, field: Field, column: RawBuilder<unknown>): RawBui
 function refSql(catalog: Catalog, field: Field, column: RawBuilder<unknown>, alias: string): RawBuilder<unknown> {
   const target = catalog.byNoun(field.ref!);
   const short = alias.slice(0, 60);
-  return sql`(select ${keySql(catalog, target, short)} from ${id(target.table)} as ${id(short)} where ${id(short)}.${id(target.pk)} = ${column})`;
+  return sql`(select ${keySql(catalog, target, short)} from ${target.source} as ${id(short)} where ${id(short)}.${id(target.pk)} = ${column})`;
 }
 
 /** SQL of one field's wire value for the row aliased `alias`. */
@@ -240,7 +243,7 @@ export function columnsSql(
 function partsSql(catalog: Catalog, parts: Readonly<Record<string, Model>>, alias: string): RawBuilder<unknown> {
   const values = Object.entries(parts).map(([name, part]) => {
     const owner = part.field.get(ownerField(part))!;
-    return sql`(${name}::text, (select row_to_json(x) from (select ${columnsSql(catalog, part, 'part', { but: owner.name })} from ${id(part.table)} as part where part.${id(owner.column!)} = ${id(alias)}.id) x))`;
+    return sql`(${name}::text, (select row_to_json(x) from (select ${columnsSql(catalog, part, 'part', { but: owner.name })} from ${part.source} as part where part.${id(owner.column!)} = ${id(alias)}.id) x))`;
   });
   return sql`(select coalesce(json_object_agg(k, v), '{}'::json) from (values ${sql.join(values)}) as parts (k, v) where v is not null)`;
 }

@@ -156,7 +156,7 @@ function refFilter(
   const key = keySql(catalog, target, 'k');
   const pattern = operator === '__contains' ? `%${likeText(value)}%` : `${likeText(value)}%`;
   if (operator !== '__contains' && operator !== '__startswith') throw unknownParameter(model, name, []);
-  return sql`${column} in (select k.id from ${sql.id(target.table)} as k where ${key} ilike ${pattern})`;
+  return sql`${column} in (select k.id from ${target.source} as k where ${key} ilike ${pattern})`;
 }
 
 /**
@@ -166,10 +166,10 @@ function refFilter(
 export function idOfKey(catalog: Catalog, model: Model, text: string): RawBuilder<unknown> {
   const alias = `k_${model.resource.noun}`;
   if (/^\d{1,15}$/.test(text) && model.pk === 'id')
-    return sql`(select ${sql.id(alias)}.id from ${sql.id(model.table)} as ${sql.id(alias)} where ${sql.id(alias)}.id = ${Number(text)})`;
+    return sql`(select ${sql.id(alias)}.id from ${model.source} as ${sql.id(alias)} where ${sql.id(alias)}.id = ${Number(text)})`;
   const conditions = keyCondition(catalog, model, alias, text);
   if (!conditions) return sql`null::bigint`;
-  return sql`(select ${sql.id(alias)}.${sql.id(model.pk)} from ${sql.id(model.table)} as ${sql.id(alias)} where ${conditions})`;
+  return sql`(select ${sql.id(alias)}.${sql.id(model.pk)} from ${model.source} as ${sql.id(alias)} where ${conditions})`;
 }
 
 /** SQL that the row aliased `alias` has this natural key; undefined when the text cannot be a key. */

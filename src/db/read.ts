@@ -35,13 +35,11 @@ export async function listRows(db: Db, catalog: Catalog, model: Model, query: Li
     row: Row;
     cursor: unknown[];
   }>`select (select row_to_json(x) from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}) x) as row, ${cursor} as cursor
-    from ${sql.id(model.table)} as t${where([...filters, ...after])} order by ${order} limit ${query.limit + 1}`;
+    from ${model.source} as t${where([...filters, ...after])} order by ${order} limit ${query.limit + 1}`;
   const { rows } = await statement.execute(db);
   const page = rows.slice(0, query.limit).map((one) => one.row);
   const last = rows[query.limit - 1];
-  const total = query.total
-    ? (await sql<{ n: string }>`select count(*) as n from ${sql.id(model.table)} as t${where(filters)}`.execute(db)).rows[0]!.n
-    : undefined;
+  const total = query.total ? (await sql<{ n: string }>`select count(*) as n from ${model.source} as t${where(filters)}`.execute(db)).rows[0]!.n : undefined;
   return {
     rows: page,
     next: rows.length > query.limit && last ? cursorOf(query.sort, last.cursor) : undefined,
@@ -82,14 +80,14 @@ function includes(catalog: Catalog, model: Model, names: readonly string[]): Rec
     if (field?.ref !== undefined) {
       const target = catalog.byNoun(field.ref);
       out[name] =
-        sql`(select row_to_json(x) from (select ${columnsSql(catalog, target, 'i')} from ${sql.id(target.table)} as i where i.${sql.id(target.pk)} = t.${sql.id(field.column!)}) x)`;
+        sql`(select row_to_json(x) from (select ${columnsSql(catalog, target, 'i')} from ${target.source} as i where i.${sql.id(target.pk)} = t.${sql.id(field.column!)}) x)`;
       continue;
     }
     const relation = reverse.get(name);
     if (!relation) continue;
     const { model: other, field: back } = relation;
     out[name] =
-      sql`(select coalesce(json_agg(row_to_json(x)), '[]'::json) from (select ${columnsSql(catalog, other, 'i')} from ${sql.id(other.table)} as i where i.${sql.id(back.column!)} = t.id order by i.id limit ${MAX_INCLUDED}) x)`;
+      sql`(select coalesce(json_agg(row_to_json(x)), '[]'::json) from (select ${columnsSql(catalog, other, 'i')} from ${other.source} as i where i.${sql.id(back.column!)} = t.id order by i.id limit ${MAX_INCLUDED}) x)`;
   }
   return out;
 }
@@ -112,7 +110,7 @@ export async function getRow(
     ? await sql<{
         row: Row;
       }>`${only || query.include.length > 0 ? sql`` : prepared}select row_to_json(x) as row from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}
-        from ${sql.id(model.table)} as t where ${condition}) x`.execute(db)
+        from ${model.source} as t where ${condition}) x`.execute(db)
     : { rows: [] };
   const row = rows[0]?.row;
   if (!row) throw notFound(model, key);
@@ -132,7 +130,7 @@ export function rowCondition(catalog: Catalog, model: Model, key: string): RawBu
 /** The id of the row that a path names. @throws Problem not-found */
 export async function idOf(db: Db, catalog: Catalog, model: Model, key: string): Promise<number> {
   const condition = rowCondition(catalog, model, key);
-  const { rows } = condition ? await sql<{ id: string }>`select t.id from ${sql.id(model.table)} as t where ${condition}`.execute(db) : { rows: [] };
+  const { rows } = condition ? await sql<{ id: string }>`select t.id from ${model.source} as t where ${condition}`.execute(db) : { rows: [] };
   if (!rows[0]) throw notFound(model, key);
   return Number(rows[0].id);
 }
