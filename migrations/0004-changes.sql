@@ -154,4 +154,4 @@ begin
 end $$;
 
 select use_next_id(c.relname) from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'id' and a.attidentity = 'd'
-  where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname not in ('change', 'change_row', 'report', 'observation', 'node_facts', 'token');
+  where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname not in ('change', 'change_row', 'report', 'observation', 'node_facts');

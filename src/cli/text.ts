@@ -13,6 +13,7 @@ const paint =
 export const bold = paint(1, 22);
 export const dim = paint(2, 22);
 export const red = paint(31, 39);
+export const green = paint(32, 39);
 
 /** Text of others on one line, with nothing in it that would steer the terminal. */
 export function clean(text: string): string {

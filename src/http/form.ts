@@ -3,7 +3,7 @@ import { isRecord } from '../kernel/codec.ts';
 import { Problem } from '../kernel/problem.ts';
 
 /** Names in a form that are not fields. */
-const CONTROL = new Set(['_method', '_etag']);
+const CONTROL = new Set(['_method', '_etag', '_plan', '_message']);
 
 /**
  * Brings the strings of an HTML form to the types of the fields. An empty input is left out at creation

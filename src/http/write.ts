@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { parseRowQuery } from '../db/query.ts';
 import { toProblem } from '../db/errors.ts';
 import type { Row } from '../db/read.ts';
-import { withOrigin } from '../db/transaction.ts';
+import { Planned, withOrigin, type Origin } from '../db/transaction.ts';
 import { changeThing, createThing, deleteThing, putThing } from '../db/write.ts';
 import type { Model } from '../db/catalog.ts';
 import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
@@ -11,7 +11,9 @@ import { Problem } from '../kernel/problem.ts';
 import { answer, formatOf, type Env, type Services } from './answer.ts';
 import { fromForm } from './form.ts';
 import { formAgain } from './forms.ts';
+import { idempotent, type Kept } from './idempotency.ts';
 import { originOf } from './origin.ts';
+import { answerPlan, planAgain, plannedRow, planningOf, planOrigin, type Outcome } from './plan.ts';
 import type { Target } from './target.ts';
 import { showPage } from './thing.ts';
 
@@ -25,10 +27,15 @@ export async function write(services: Services, context: Ctx, target: Target, po
   const isForm = type?.startsWith('application/x-www-form-urlencoded') ?? false;
   let method = context.req.method;
   let body: unknown;
-  if (method !== 'DELETE' || isForm) body = decodeBody(await readBody(request, services.bodyLimit), type);
+  let bytes = new Uint8Array() as Uint8Array;
+  if (method !== 'DELETE' || isForm) {
+    bytes = await readBody(request, services.bodyLimit);
+    body = decodeBody(bytes, type);
+  }
   const form = isForm && isRecord(body) ? body : undefined;
   if (form) method = typeof form['_method'] === 'string' ? form['_method'].toUpperCase() : method;
   const search = new URL(context.req.url).searchParams;
+  const planning = planningOf(context, search, form);
   parseRowQuery(model, search);
   if (!possible.includes(method))
     throw new Problem('method-not-allowed', `${method} is not possible here; possible: ${possible.join(', ')}`, { extra: { allow: possible.join(', ') } });
@@ -38,13 +45,42 @@ export async function write(services: Services, context: Ctx, target: Target, po
   const versions = guardOf(guard);
   try {
     const input = form ? fromForm(model, form, method === 'POST') : body;
-    return await carryOut(services, context, model, key, method, input, versions);
+    const origin = { ...originOf(context), ...planOrigin(planning) };
+    const keep = (row: unknown): Kept => keptRow(model, row as Row);
+    const work = (own: Origin): Promise<Response> => carryOut(services, context, model, key, method, input, versions, own);
+    return await (method === 'POST' ? idempotent(context, bytes, origin, keep, work) : work(origin));
   } catch (error) {
+    const again = form && { model, action: context.req.path, values: form };
+    if (error instanceof Planned) return answerPlan(services, context, error, planning, outcomeOf(model, method, error.value), again);
     const problem = toProblem(error, services.catalog, model);
+    if (again && problem instanceof Problem && problem.code === 'plan-changed' && formatOf(context) === 'html')
+      return planAgain(services, context, problem, again);
     if (form && problem instanceof Problem && formatOf(context) === 'html' && method !== 'DELETE')
       return formAgain(services, context, target, form, problem, guard);
     throw problem;
   }
+}
+
+/** What a write of this method answers; `value` is what its verb returns. */
+function outcomeOf(model: Model, method: string, value: unknown): Outcome {
+  if (method === 'DELETE') return { status: 204, answer: null };
+  if (method === 'POST') return { status: 201, answer: plannedRow(model, value as Row) };
+  const { row, created } = method === 'PUT' ? (value as { row: Row; created: boolean }) : { row: value as Row, created: false };
+  return { status: created ? 201 : 200, answer: plannedRow(model, row) };
+}
+
+const hrefOf = (model: Model, row: Row): string => `/api/v1/${model.route}/${String(row['id'])}`;
+
+/** What a creation shows now and never again. */
+function onceOf(model: Model, row: Row): Row {
+  const usual = new Set(['id', 'version', 'created_at', 'updated_at', ...model.field.keys(), ...Object.keys(model.parts)]);
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !usual.has(name)));
+}
+
+/** The answer to a creation, to be given again. */
+function keptRow(model: Model, row: Row): Kept {
+  const secret = Object.keys(onceOf(model, row)).length > 0;
+  return { status: 201, data: row, location: hrefOf(model, row), version: row['version'] as number, secret };
 }
 
 async function carryOut(
@@ -55,15 +91,14 @@ async function carryOut(
   method: string,
   input: unknown,
   versions: Guard,
+  origin: Origin,
 ): Promise<Response> {
-  const store = withOrigin(services.store, originOf(context));
+  const store = withOrigin(services.store, origin);
   const format = formatOf(context);
-  const href = (row: Row): string => `/api/v1/${model.route}/${String(row['id'])}`;
+  const href = (row: Row): string => hrefOf(model, row);
   if (method === 'POST') {
     const row = await createThing(store, model, input);
-    const once = Object.fromEntries(
-      Object.entries(row).filter(([name]) => !model.field.has(name) && !(name in model.parts) && !['id', 'version', 'created_at', 'updated_at'].includes(name)),
-    );
+    const once = onceOf(model, row);
     if (format === 'html' && Object.keys(once).length > 0) return showPage(services, context, model, row, once);
     if (format === 'html') return context.redirect(href(row), 303);
     return answer(context, format, row, () => '', { status: 201, version: row['version'] as number, headers: { Location: href(row) } });

@@ -173,6 +173,7 @@ export function formPage(context: PageContext, view: FormView): string {
   const touched = (name: string): boolean => errors.has(name) || (typeof values?.[name] === 'string' && values[name] !== '' && values[name] !== 'false');
   const scope: Scope = { prefix: '', entered: values, row };
   const common = { catalog, view, errors };
+  const action = row ? `/api/v1/${model.route}/${encodeURIComponent(String(row['id'] ?? nameOf(model, row)))}` : listHref(model);
   /* After a refusal for age the next attempt is made on what is shown now. */
   const etag = view.problem?.code === 'stale-version' && row ? `"${String(row['version'])}.form"` : view.etag;
   const inputs = (fields: readonly Field[]) => <Inputs {...common} model={model} fields={fields} scope={scope} />;
@@ -192,7 +193,7 @@ export function formPage(context: PageContext, view: FormView): string {
       <h1>{title}</h1>
       {row ? null : <p class="summary">{model.resource.summary}</p>}
       <Summary view={view} errors={errors} />
-      <form class="edit" method="post" action={row ? `/api/v1/${model.route}/${encodeURIComponent(String(row['id'] ?? nameOf(model, row)))}` : listHref(model)}>
+      <form class="edit" method="post" action={action}>
         {row ? <input type="hidden" name="_method" value="PATCH" /> : null}
         {row && etag !== undefined ? <input type="hidden" name="_etag" value={etag} /> : null}
         {fixed.length > 0 && row ? (
@@ -226,6 +227,9 @@ export function formPage(context: PageContext, view: FormView): string {
         <div class="submit">
           <button class="primary" type="submit">
             {row ? 'Save' : `Make ${article(noun)} ${noun}`}
+          </button>
+          <button type="submit" formaction={`${action}?dry_run=true`}>
+            Plan
           </button>
           <a href={row ? thingHref(model, row) : listHref(model)}>Cancel</a>
         </div>

@@ -4,6 +4,7 @@ import { formPage } from './form.tsx';
 import { homePage } from './home.tsx';
 import { listPage } from './list.tsx';
 import { loginPage } from './login.tsx';
+import { planPage } from './plan.tsx';
 import { problemPage } from './problem.tsx';
 import { thingPage } from './thing.tsx';
 import type { Pages } from './types.ts';
@@ -17,5 +18,6 @@ export const pages: Pages = {
   login: loginPage,
   problem: problemPage,
   document: documentPage,
+  plan: planPage,
   docs: docsPage,
 };

@@ -21,6 +21,14 @@ export const thingHref = (model: Model, row: Row): string => keyHref(model, name
 export const thingAs = (model: Model, row: Row, format: 'json' | 'msgpack'): string =>
   `/api/v1/${model.route}/${encodeURIComponent(model.pk === 'id' ? String(row['id']) : keyOf(model, row))}.${format}`;
 
+/** Whether changes keep its rows. */
+export const isKept = (model: Model): boolean => model.pk === 'id' && !model.resource.readOnly && model.resource.noun !== 'token';
+
+/** What changes did to a thing. */
+export const historyHref = (model: Model, key: string): string => `/api/v1/${model.route}/${encodeURIComponent(key)}/history`;
+
+export const changeHref = (number: number): string => `/changes/${number}`;
+
 /** The form that makes a thing, filled with what is known. */
 export function newHref(model: Model, values: Readonly<Record<string, string>> = {}): string {
   const search = new URLSearchParams(values).toString();
@@ -62,6 +70,9 @@ export const envelopes = {
   tops: 'Salt tops',
   documents: 'All in one',
 } as const;
+
+/** Where the values of a node's documents come from, or one of them. */
+export const explainHref = (node: string, key?: string): string => `/nodes/${encodeURIComponent(node)}/explain${key === undefined ? '' : `/${segment(key)}`}`;
 
 export const documentHref = (envelope: string, node: string, format?: string): string =>
   `/${envelope}/${encodeURIComponent(node)}${format === undefined ? '' : `.${format}`}`;

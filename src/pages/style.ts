@@ -1,5 +1,6 @@
 import { contentStyle } from './style.content.ts';
 import { formStyle } from './style.form.ts';
+import { planStyle } from './style.plan.ts';
 
 /** Colours, type and the frame of a page. */
 const baseStyle = `
@@ -110,4 +111,4 @@ button:hover, .button:hover { background: var(--sunk); }
 `;
 
 /** The one stylesheet of all pages. */
-export const stylesheet = baseStyle + contentStyle + formStyle;
+export const stylesheet = baseStyle + contentStyle + formStyle + planStyle;

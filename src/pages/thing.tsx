@@ -137,6 +137,9 @@ const Delete = ({ view, title }: { view: ThingView; title: string }) => {
         ) : null}
         <button class="danger" type="submit">
           Delete {title}
+        </button>{' '}
+        <button type="submit" formaction={`${thingHref(model, row)}?dry_run=true`}>
+          Plan
         </button>
       </form>
     </details>

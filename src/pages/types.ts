@@ -1,5 +1,6 @@
 import type { Identity } from '../auth/identity.ts';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
+import type { Plan } from '../db/plan.ts';
 import type { Page, Row } from '../db/read.ts';
 import type { Convergence } from '../reports/convergence.ts';
 import type { ProblemDocument } from '../kernel/problem.ts';
@@ -60,6 +61,14 @@ export interface DocumentView {
   readonly text: string;
 }
 
+export interface PlanView {
+  readonly plan: Plan;
+  /** The effect is another than that of the plan that was agreed to. */
+  readonly problem?: ProblemDocument;
+  /** The form that was sent: where to, and its values. */
+  readonly again?: { readonly model: Model | undefined; readonly action: string; readonly back?: string; readonly values: Readonly<Record<string, unknown>> };
+}
+
 /** The pages: each gives a whole HTML document. */
 export interface Pages {
   /** `node`: one that is there, for the commands to try. */
@@ -70,5 +79,6 @@ export interface Pages {
   login(context: PageContext, view: { problem?: ProblemDocument; next: string }): string;
   problem(context: PageContext, problem: ProblemDocument): string;
   document(context: PageContext, view: DocumentView): string;
+  plan(context: PageContext, view: PlanView): string;
   docs(context: PageContext, openapi: Readonly<Record<string, unknown>>): string;
 }

@@ -4,6 +4,7 @@ import { CliError } from '../exit.ts';
 import { readBodyFile } from '../file.ts';
 import { clientOptions, createClient, type Client, type ClientOptions } from '../http.ts';
 import { findNoun, keyOf, loadNouns, type Noun } from '../nouns.ts';
+import { changedPlan, planHeaders, planOptions, planPath, showPlan, type PlanAnswer, type PlanOptions } from '../plan.ts';
 import { columnsOf, rowsTable, thingText } from '../show.ts';
 import { table, terminalWidth } from '../text.ts';
 import { hintsOf, isAssignment, parseAssignments, parseFilters } from '../values.ts';
@@ -22,7 +23,7 @@ interface GetOptions extends Common {
   readonly search?: string;
 }
 
-interface WriteOptions extends Common {
+interface WriteOptions extends Common, PlanOptions {
   readonly file?: string;
   readonly ifVersion?: number;
   readonly upsert?: boolean;
@@ -74,18 +75,20 @@ Examples:
   corral get vms hypervisor=hv1.example.com --all -o json`,
     )
     .action(get);
-  common(program.command('create <noun> [field=value...]').summary('make a thing').description('Makes a thing and shows it.'))
+  planOptions(common(program.command('create <noun> [field=value...]').summary('make a thing').description('Makes a thing and shows it.')))
     .option('-f, --file <file>', 'a body in YAML or JSON; - is stdin')
     .addHelpText(
       'after',
-      `${VALUES}\n\nExamples:\n  corral create site name=fra1\n  corral create vm name=web cores=4 ram=2GiB method=KVM volumes.0.size=20GiB\n  corral create vm -f web.yaml name=web2`,
+      `${VALUES}\n\nExamples:\n  corral create site name=fra1\n  corral create vm name=web cores=4 ram=2GiB method=KVM volumes.0.size=20GiB\n  corral create vm -f web.yaml name=web2 --plan`,
     )
     .action(create);
-  common(
-    program
-      .command('set <noun> <key> [field=value...]')
-      .summary('change fields of a thing')
-      .description('Changes fields of a thing and shows it; what is not named stays.'),
+  planOptions(
+    common(
+      program
+        .command('set <noun> <key> [field=value...]')
+        .summary('change fields of a thing')
+        .description('Changes fields of a thing and shows it; what is not named stays.'),
+    ),
   )
     .option('-f, --file <file>', 'a body in YAML or JSON; - is stdin')
     .option('--if-version <n>', 'only if it still has this version', whole)
@@ -95,9 +98,9 @@ Examples:
       `${VALUES}\n\nExamples:\n  corral set vm 7 cores=8 ram=4GiB\n  corral set node hv1.example.com state=maintenance roles.ceph_mon=null\n  corral set site fra1 --upsert title=Frankfurt`,
     )
     .action(set);
-  clientOptions(program.command('delete <noun> <key>').summary('delete a thing').description('Deletes a thing; refused while others refer to it.'))
+  planOptions(common(program.command('delete <noun> <key>').summary('delete a thing').description('Deletes a thing; refused while others refer to it.')))
     .option('--if-version <n>', 'only if it still has this version', whole)
-    .addHelpText('after', '\nExamples:\n  corral delete vm 7\n  corral delete node hv9.example.com --if-version 3')
+    .addHelpText('after', '\nExamples:\n  corral delete vm 7\n  corral delete node hv9.example.com --if-version 3 -m scrapped')
     .action(remove);
 }
 
@@ -200,12 +203,7 @@ async function create(name: string, args: readonly string[], options: WriteOptio
   const noun = findNoun(nouns, name);
   may(noun, 'create');
   const body = await bodyOf(noun, args, options.file);
-  const { body: answer } = await createClient(options).ask('POST', `/api/v1/${noun.route}`, {
-    body,
-    json: options.output === 'json',
-    hints: (problem) => hintsOf(noun, problem.errors ?? []),
-  });
-  await showThing(noun, nouns, JSON.parse(answer.toString()) as Row, options);
+  await submit(noun, nouns, 'POST', `/api/v1/${noun.route}`, options, { body });
 }
 
 async function set(name: string, key: string, args: readonly string[], options: WriteOptions): Promise<void> {
@@ -215,19 +213,26 @@ async function set(name: string, key: string, args: readonly string[], options: 
   const body = await bodyOf(noun, args, options.file);
   if (Object.keys(body).length === 0 && !options.upsert)
     throw new CliError('usage', 'nothing to set: give field=value, or -f file', [`fields of a ${noun.noun}: ${Object.keys(noun.write).join(', ')}`]);
-  const { body: answer } = await createClient(options).ask(options.upsert ? 'PUT' : 'PATCH', pathOf(noun, key), {
-    body,
-    headers: guard(options.ifVersion),
-    json: options.output === 'json',
-    hints: (problem) => hintsOf(noun, problem.errors ?? []),
-  });
-  await showThing(noun, nouns, JSON.parse(answer.toString()) as Row, options);
+  await submit(noun, nouns, options.upsert ? 'PUT' : 'PATCH', pathOf(noun, key), options, { body });
 }
 
-async function remove(name: string, key: string, options: ClientOptions & { ifVersion?: number }): Promise<void> {
-  const noun = findNoun(await loadNouns(), name);
+async function remove(name: string, key: string, options: WriteOptions): Promise<void> {
+  const nouns = await loadNouns();
+  const noun = findNoun(nouns, name);
   may(noun, 'delete');
-  await createClient(options).ask('DELETE', pathOf(noun, key), { headers: guard(options.ifVersion) });
+  await submit(noun, nouns, 'DELETE', pathOf(noun, key), options, {});
+}
+
+/** Sends a write, or its dry run, and shows what is answered. */
+async function submit(noun: Noun, nouns: readonly Noun[], method: string, path: string, options: WriteOptions, sent: { body?: unknown }): Promise<void> {
+  const { body } = await createClient(options).ask(method, planPath(path, options), {
+    ...sent,
+    headers: { ...guard(options.ifVersion), ...planHeaders(options) },
+    json: options.output === 'json',
+    hints: (problem) => [...hintsOf(noun, problem.errors ?? []), ...changedPlan(problem)],
+  });
+  if (options.plan) return showPlan(JSON.parse(body.toString()) as PlanAnswer, options);
+  if (method !== 'DELETE') await showThing(noun, nouns, JSON.parse(body.toString()) as Row, options);
 }
 
 /** The header that lets a write pass only on this version of the row, whatever its representation. */
