@@ -14,6 +14,7 @@ import { serveEvents } from './events/stream.ts';
 import { Tail } from './events/tail.ts';
 import { isWatchPath, Watch } from './events/watch.ts';
 import { apiRoutes } from './http/api.ts';
+import { explainRoutes } from './http/explain.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
 import { openApi } from './http/openapi.ts';
 import { reportRoutes } from './http/reports.ts';
@@ -155,6 +156,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
   });
   app.route('/', webhookRoutes(services));
+  app.route('/', explainRoutes(services));
   app.route('/', apiRoutes(services));
   app.route('/', reportRoutes(services));
   for (const path of ['/', '/openapi.json', '/docs', '/documents', '/healthz', '/readyz', '/style.css', '/api/v1']) {

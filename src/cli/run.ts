@@ -4,6 +4,7 @@ import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { consoleCommand } from './commands/console.ts';
 import { documentCommands } from './commands/documents.ts';
+import { explainCommand } from './commands/explain.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -55,6 +56,7 @@ export function program(): Command {
     thingCommands,
     waitCommand,
     documentCommands,
+    explainCommand,
     tokenCommand,
     fleetCommands,
     consoleCommand,

@@ -57,7 +57,7 @@ export function answer(
   html: () => string,
   options: { status?: 200 | 201; version?: number | undefined; headers?: Record<string, string> } = {},
 ): Response {
-  const body = format === 'html' ? html() : format === 'msgpack' ? toMsgpack(data) : JSON.stringify(data);
+  const body = format === 'html' || format === 'text' ? html() : format === 'msgpack' ? toMsgpack(data) : JSON.stringify(data);
   const etag = etagOf(body, options.version);
   const headers = { ...options.headers, ETag: etag, Vary: 'Accept, Authorization, Cookie', 'Cache-Control': 'private, no-cache' };
   const safe = context.req.method === 'GET' || context.req.method === 'HEAD';

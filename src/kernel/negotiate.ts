@@ -8,6 +8,7 @@ export const media = {
   yaml: 'application/yaml',
   ndjson: 'application/x-ndjson',
   events: 'text/event-stream',
+  text: 'text/plain; charset=utf-8',
 } as const;
 
 export type Format = keyof typeof media;
@@ -25,6 +26,7 @@ const aliases: Readonly<Record<string, Format>> = {
   'text/yaml': 'yaml',
   'application/x-ndjson': 'ndjson',
   'text/event-stream': 'events',
+  'text/plain': 'text',
 };
 
 interface Range {

@@ -1,6 +1,6 @@
 import type { Child } from 'hono/jsx';
 import { Crumbs, Layout, render } from './layout.tsx';
-import { documentHref, envelopes, keyHref, listHref } from './link.ts';
+import { documentHref, envelopes, explainHref, keyHref, listHref } from './link.ts';
 import type { DocumentView, PageContext } from './types.ts';
 import { Time } from './value.tsx';
 import { pluralOf } from './words.ts';
@@ -66,6 +66,7 @@ export function documentPage(context: PageContext, { envelope, node, version, bu
             {label}
           </a>
         ))}
+        {reader ? <a href={explainHref(node)}>Explain</a> : null}
       </nav>
       <dl class="facts">
         <div>

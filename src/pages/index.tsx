@@ -1,5 +1,6 @@
 import { docsPage } from './docs.tsx';
 import { documentPage } from './document.tsx';
+import { explainPage } from './explain.tsx';
 import { formPage } from './form.tsx';
 import { homePage } from './home.tsx';
 import { listPage } from './list.tsx';
@@ -19,5 +20,6 @@ export const pages: Pages = {
   problem: problemPage,
   document: documentPage,
   plan: planPage,
+  explain: explainPage,
   docs: docsPage,
 };

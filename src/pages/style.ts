@@ -1,4 +1,5 @@
 import { contentStyle } from './style.content.ts';
+import { explainStyle } from './style.explain.ts';
 import { formStyle } from './style.form.ts';
 import { planStyle } from './style.plan.ts';
 
@@ -111,4 +112,4 @@ button:hover, .button:hover { background: var(--sunk); }
 `;
 
 /** The one stylesheet of all pages. */
-export const stylesheet = baseStyle + contentStyle + formStyle + planStyle;
+export const stylesheet = baseStyle + contentStyle + formStyle + planStyle + explainStyle;

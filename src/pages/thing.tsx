@@ -4,7 +4,7 @@ import { keyOf, type Row } from '../db/read.ts';
 import { isRecord } from '../kernel/codec.ts';
 import { ConvergencePanel } from './convergence.tsx';
 import { Crumbs, Layout, render } from './layout.tsx';
-import { canCreate, canDelete, canUpdate, documentHref, editHref, envelopes, keyHref, listHref, nameOf, newHref, thingAs, thingHref, titleOf } from './link.ts';
+import { canCreate, canDelete, canUpdate, documentHref, editHref, envelopes, explainHref, keyHref, listHref, nameOf, newHref, thingAs, thingHref, titleOf } from './link.ts';
 import { NodeStatusPanel, shownByPanel } from './node-status.tsx';
 import { ReportPanels, shownByReport } from './report.tsx';
 import { columnsOf, Table } from './table.tsx';
@@ -152,6 +152,7 @@ const Documents = ({ node }: { node: string }) => (
     {Object.entries(envelopes).map(([envelope, text]) => (
       <a href={documentHref(envelope, node)}>{text}</a>
     ))}
+    <a href={explainHref(node)}>Explain</a>
   </nav>
 );
 

@@ -3,6 +3,7 @@ import type { Catalog, Field, Model } from '../db/catalog.ts';
 import type { Plan } from '../db/plan.ts';
 import type { Page, Row } from '../db/read.ts';
 import type { Convergence } from '../reports/convergence.ts';
+import type { Explanation } from '../explain/types.ts';
 import type { ProblemDocument } from '../kernel/problem.ts';
 
 /** What every page needs. */
@@ -80,5 +81,6 @@ export interface Pages {
   problem(context: PageContext, problem: ProblemDocument): string;
   document(context: PageContext, view: DocumentView): string;
   plan(context: PageContext, view: PlanView): string;
+  explain(context: PageContext, explanation: Explanation): string;
   docs(context: PageContext, openapi: Readonly<Record<string, unknown>>): string;
 }
