@@ -77,6 +77,27 @@ export class DocumentHistory {
     return this.#past(node, rows[0]);
   }
 
+  /** The documents that a change gave, each with the one before it. @param limit most of them */
+  async ofChange(number: number, limit: number): Promise<{ node: number; fqdn: string; before: PastDocument | undefined; after: PastDocument }[]> {
+    const { rows } = await this.#pool.query<VersionRow & { node_id: string }>(
+      `select v.node_id, v.number, v.hash, v.body, v.built_at, c.number::float8 as change, null as following
+        from document_version v join change c on c.id = v.change_id where c.number = $1 order by v.node_id limit $2`,
+      [number, limit],
+    );
+    return Promise.all(
+      rows.map(async (row) => {
+        const node = Number(row.node_id);
+        const after = this.#past(node, row);
+        /* Of one whose predecessor is no longer kept all is new. */
+        const before = await this.before(node, row.number).catch((error: unknown) => {
+          if (error instanceof Problem) return undefined;
+          throw error;
+        });
+        return { node, fqdn: String(after.body['node']), before, after };
+      }),
+    );
+  }
+
   /** What is known of a node that is gone. */
   async gone(node: number): Promise<{ fqdn: string; manager: 'puppet' | 'salt' } | undefined> {
     const { rows } = await this.#pool.query<{ fqdn: string; manager: 'puppet' | 'salt' }>(

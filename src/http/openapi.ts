@@ -3,6 +3,8 @@ import type { Catalog, Field, Model } from '../db/catalog.ts';
 import { LONGEST, TIMEOUT } from '../events/wait.ts';
 import { CONVERGENCE, operatorMeanings, operatorsOf, reverseNames, type Operator } from '../db/query.ts';
 import { problems } from '../kernel/problem.ts';
+import { isKept } from '../pages/link.ts';
+import { atParameter, changePaths, historyPath } from './openapi.changes.ts';
 import { convergencePath, convergenceSchema, reportPaths } from './openapi.reports.ts';
 
 type Json = Record<string, unknown>;
@@ -34,6 +36,14 @@ export function openApi(catalog: Catalog, version: string): Json {
   Object.assign(paths, documentPaths());
   Object.assign(
     paths,
+    changePaths({
+      400: problemResponse('The request cannot be understood.'),
+      401: problemResponse('No token, or an unknown one.'),
+      403: problemResponse('The token may not do that.'),
+    }),
+  );
+  Object.assign(
+    paths,
     reportPaths({
       400: problemResponse('The body cannot be read.'),
       401: problemResponse('No token, or an unknown one.'),
@@ -51,7 +61,7 @@ export function openApi(catalog: Catalog, version: string): Json {
       description: 'The source of truth for a fleet of virtualisation hosts. Sizes are bytes, bandwidth bytes per second, memory bytes, times RFC 3339 in UTC.',
     },
     security: [{ token: [] }],
-    tags: [...new Set(catalog.models.map((model) => model.resource.area)), 'Documents', 'Reports'].map((name) => ({ name })),
+    tags: [...new Set(catalog.models.map((model) => model.resource.area)), 'Changes', 'Documents', 'Reports'].map((name) => ({ name })),
     paths,
     components: {
       securitySchemes: {
@@ -189,7 +199,12 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
       parameters: [guard],
       responses: { 204: { description: 'Deleted.' }, ...written },
     };
-  return { [`/api/v1/${route}`]: listed, [`/api/v1/${route}/{key}`]: one, ...(resource.observed ? convergencePath(model, found) : {}) };
+  return {
+    [`/api/v1/${route}`]: listed,
+    [`/api/v1/${route}/{key}`]: one,
+    ...(resource.observed ? convergencePath(model, found) : {}),
+    ...(isKept(model) ? historyPath(model, found) : {}),
+  };
 }
 
 function listParameters(model: Model): Json[] {
@@ -256,6 +271,7 @@ function documentPaths(): Json {
     get: {
       tags: ['Documents'],
       summary,
+      parameters: [atParameter],
       responses: {
         200: {
           description: 'The document. Headers: ETag, Corral-Document (its version), Corral-Node.',
@@ -265,7 +281,7 @@ function documentPaths(): Json {
         401: problemResponse('No token, or an unknown one.'),
         403: problemResponse('The token is of another node.'),
         404: problemResponse('There is no such node.'),
-        410: problemResponse('The node is deactivated.'),
+        410: problemResponse('The node is deactivated, or what it was then is no longer kept.'),
       },
     },
   });

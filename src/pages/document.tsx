@@ -1,6 +1,6 @@
 import type { Child } from 'hono/jsx';
 import { Crumbs, Layout, render } from './layout.tsx';
-import { documentHref, envelopes, explainHref, keyHref, listHref } from './link.ts';
+import { changeHref, documentHref, envelopes, explainHref, keyHref, listHref } from './link.ts';
 import type { DocumentView, PageContext } from './types.ts';
 import { Time } from './value.tsx';
 import { pluralOf } from './words.ts';
@@ -41,7 +41,7 @@ function coloured(text: string): Child[] {
 }
 
 /** A node's document as its hosts' tools read it. */
-export function documentPage(context: PageContext, { envelope, node, version, builtAt, text }: DocumentView): string {
+export function documentPage(context: PageContext, { envelope, node, version, builtAt, text, past }: DocumentView): string {
   const nodes = context.catalog.byNoun('node');
   const reader = context.identity?.kind === 'admin' || context.identity?.kind === 'reader';
   const name = envelopes[envelope as keyof typeof envelopes] ?? envelope;
@@ -81,10 +81,30 @@ export function documentPage(context: PageContext, { envelope, node, version, bu
             <Time at={builtAt} />
           </dd>
         </div>
+        {past ? (
+          <div>
+            <dt>Past</dt>
+            <dd>
+              As it was{past.change === null ? '' : ' after '}
+              {past.change === null ? null : <a href={changeHref(past.change)}>change {past.change}</a>}; <a href={documentHref(envelope, node)}>the newest</a>
+            </dd>
+          </div>
+        ) : null}
         <div>
           <dt>From</dt>
           <dd>{reader ? <a href={keyHref(nodes, node)}>{node}</a> : node} and what belongs to it, in the transaction that last changed any of it</dd>
         </div>
+        {reader ? (
+          <div>
+            <dt>Changes</dt>
+            <dd>
+              <a href={`${documentHref('documents', node)}/diff${past?.change == null ? '' : `?to=${past.change}`}`}>
+                What {past ? 'this' : 'the last'} version changed
+              </a>
+              , <a href={`/changes?${new URLSearchParams({ node }).toString()}`}>all changes of it</a>
+            </dd>
+          </div>
+        ) : null}
         <div>
           <dt>Also as</dt>
           <dd>

@@ -1,7 +1,11 @@
+import { changePage } from './change.tsx';
+import { changesPage } from './changes.tsx';
+import { differencePage } from './difference.tsx';
 import { docsPage } from './docs.tsx';
 import { documentPage } from './document.tsx';
 import { explainPage } from './explain.tsx';
 import { formPage } from './form.tsx';
+import { historyPage } from './history.tsx';
 import { homePage } from './home.tsx';
 import { listPage } from './list.tsx';
 import { loginPage } from './login.tsx';
@@ -20,6 +24,10 @@ export const pages: Pages = {
   problem: problemPage,
   document: documentPage,
   plan: planPage,
+  changes: changesPage,
+  change: changePage,
+  history: historyPage,
+  difference: differencePage,
   explain: explainPage,
   docs: docsPage,
 };

@@ -32,6 +32,7 @@ const Links = ({ context, current }: { context: PageContext; current: Model | un
     <>
       <ul>
         {item('/', 'Overview', false)}
+        {item('/changes', 'Changes', here.startsWith('/changes/') || here.startsWith('/api/v1/changes'))}
         {item('/docs', 'API reference', false)}
       </ul>
       {byArea(context.catalog.models).map(([area, models]) =>

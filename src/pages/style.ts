@@ -1,3 +1,4 @@
+import { changeStyle } from './style.change.ts';
 import { contentStyle } from './style.content.ts';
 import { explainStyle } from './style.explain.ts';
 import { formStyle } from './style.form.ts';
@@ -112,4 +113,4 @@ button:hover, .button:hover { background: var(--sunk); }
 `;
 
 /** The one stylesheet of all pages. */
-export const stylesheet = baseStyle + contentStyle + formStyle + planStyle + explainStyle;
+export const stylesheet = baseStyle + contentStyle + formStyle + changeStyle + planStyle + explainStyle;

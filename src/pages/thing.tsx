@@ -4,7 +4,24 @@ import { keyOf, type Row } from '../db/read.ts';
 import { isRecord } from '../kernel/codec.ts';
 import { ConvergencePanel } from './convergence.tsx';
 import { Crumbs, Layout, render } from './layout.tsx';
-import { canCreate, canDelete, canUpdate, documentHref, editHref, envelopes, explainHref, keyHref, listHref, nameOf, newHref, thingAs, thingHref, titleOf } from './link.ts';
+import {
+  canCreate,
+  canDelete,
+  canUpdate,
+  documentHref,
+  editHref,
+  envelopes,
+  explainHref,
+  historyHref,
+  isKept,
+  keyHref,
+  listHref,
+  nameOf,
+  newHref,
+  thingAs,
+  thingHref,
+  titleOf,
+} from './link.ts';
 import { NodeStatusPanel, shownByPanel } from './node-status.tsx';
 import { ReportPanels, shownByReport } from './report.tsx';
 import { columnsOf, Table } from './table.tsx';
@@ -130,7 +147,8 @@ const Delete = ({ view, title }: { view: ThingView; title: string }) => {
         <input type="hidden" name="_method" value="DELETE" />
         <input type="hidden" name="_etag" value={etag} />
         <p>
-          Delete the {nounOf(model)} <b>{title}</b>? This cannot be undone.
+          Delete the {nounOf(model)} <b>{title}</b>?{' '}
+          {isKept(model) ? 'The change can be undone; what hosts have removed by then is lost.' : 'This cannot be undone.'}
         </p>
         {attached.length > 0 ? (
           <p class="muted">It is referred to by: {attached.map((one) => `${pluralOf(one.model)} (${count(one.page.total ?? 0)})`).join(', ')}.</p>
@@ -178,6 +196,11 @@ export function thingPage(context: PageContext, view: ThingView): string {
           {title} {typeof state === 'string' ? <Badge state={state} /> : null}
         </h1>
         <div class="actions">
+          {isKept(model) ? (
+            <a class="button" href={historyHref(model, String(row['id']))}>
+              History
+            </a>
+          ) : null}
           {admin && canUpdate(model) ? (
             <a class="button primary" href={editHref(model, row)}>
               Change

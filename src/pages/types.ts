@@ -1,7 +1,10 @@
 import type { Identity } from '../auth/identity.ts';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
+import type { Change } from '../db/changes.ts';
 import type { Plan } from '../db/plan.ts';
 import type { Page, Row } from '../db/read.ts';
+import type { ChangeHead, HistoryEntry } from '../changes/history.ts';
+import type { PastDocument } from '../documents/history.load.ts';
 import type { Convergence } from '../reports/convergence.ts';
 import type { Explanation } from '../explain/types.ts';
 import type { ProblemDocument } from '../kernel/problem.ts';
@@ -60,6 +63,40 @@ export interface DocumentView {
   readonly builtAt: Date;
   /** The data as YAML text. */
   readonly text: string;
+  /** It is the one of the past that was asked for: the change that gave it, where one is known. */
+  readonly past?: { readonly change: number | null };
+}
+
+/** The readable difference of a document that a change gave. */
+export interface DocumentDifference {
+  readonly node: number;
+  readonly fqdn: string;
+  readonly version: string;
+  readonly text: string;
+}
+
+export interface ChangeView {
+  readonly change: Change & { readonly reverted_by: readonly number[] };
+  /** Of the first documents. */
+  readonly differences: readonly DocumentDifference[];
+  /** What a revert could not bring back. */
+  readonly warnings?: readonly string[];
+}
+
+export interface HistoryView {
+  readonly model: Model;
+  readonly key: string;
+  /** The one field that is asked for. */
+  readonly field: Field | undefined;
+  readonly entries: readonly HistoryEntry[];
+  readonly next: string | undefined;
+}
+
+export interface DifferenceView {
+  readonly node: string;
+  readonly before: PastDocument | undefined;
+  readonly after: PastDocument | undefined;
+  readonly text: string;
 }
 
 export interface PlanView {
@@ -80,6 +117,10 @@ export interface Pages {
   login(context: PageContext, view: { problem?: ProblemDocument; next: string }): string;
   problem(context: PageContext, problem: ProblemDocument): string;
   document(context: PageContext, view: DocumentView): string;
+  changes(context: PageContext, view: { changes: readonly ChangeHead[]; next: string | undefined }): string;
+  change(context: PageContext, view: ChangeView): string;
+  history(context: PageContext, view: HistoryView): string;
+  difference(context: PageContext, view: DifferenceView): string;
   plan(context: PageContext, view: PlanView): string;
   explain(context: PageContext, explanation: Explanation): string;
   docs(context: PageContext, openapi: Readonly<Record<string, unknown>>): string;
