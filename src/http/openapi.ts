@@ -5,6 +5,7 @@ import { CONVERGENCE, operatorMeanings, operatorsOf, reverseNames, type Operator
 import { problems } from '../kernel/problem.ts';
 import { isKept } from '../pages/link.ts';
 import { atParameter, changePaths, historyPath } from './openapi.changes.ts';
+import { explainPaths, explanationSchema } from './openapi.explain.ts';
 import { convergencePath, convergenceSchema, reportPaths } from './openapi.reports.ts';
 
 type Json = Record<string, unknown>;
@@ -27,13 +28,23 @@ const problemResponse = (description: string): Json => ({
 /** The description of the API (OpenAPI 3.1), made from the declarations. */
 export function openApi(catalog: Catalog, version: string): Json {
   const paths: Json = {};
-  const schemas: Json = { Problem: problemSchema(), Convergence: convergenceSchema() };
+  const schemas: Json = { Problem: problemSchema(), Convergence: convergenceSchema(), Explanation: explanationSchema() };
   for (const model of catalog.models) {
     const name = model.resource.title.replaceAll(/[^A-Za-z]+(.)?/g, (_, next: string | undefined) => next?.toUpperCase() ?? '');
     schemas[name] = rowSchema(model);
     Object.assign(paths, pathsOf(model, name, schemas));
   }
   Object.assign(paths, documentPaths());
+  Object.assign(
+    paths,
+    explainPaths({
+      401: problemResponse('No token, or an unknown one.'),
+      403: problemResponse('The token may not read that.'),
+      404: problemResponse('There is no such node, or no such value in its documents: near names some that are like it.'),
+      406: problemResponse('No accepted media type can be served.'),
+      410: problemResponse('The node is deactivated.'),
+    }),
+  );
   Object.assign(
     paths,
     changePaths({
