@@ -9,6 +9,7 @@ import { generateFleet } from '../src/fleet/generate.ts';
 import { loadConfig } from '../src/kernel/config.ts';
 import { hashToken, newToken } from '../src/modules/control/token.verbs.ts';
 import { building } from './building.ts';
+import { manyAtOnce } from './bulk.ts';
 import { creation, prepare } from './creation.ts';
 import { agents, memory, serving } from './serving.ts';
 import { ADMIN, get, median, root, scratch, startServer, until, type Line, type Server } from './support.ts';
@@ -143,6 +144,12 @@ if (wanted('a', 'b', 'e', 'g')) {
       ),
     );
   if (wanted('g')) add(encClient(server, node, byNode.get(node)!, folder));
+  await close();
+}
+if (wanted('k')) {
+  const { server, corral, close } = await rig(100, 500);
+  await prepare(corral);
+  add(await manyAtOnce(server, corral));
   await close();
 }
 if (wanted('c', 'd')) {
