@@ -28,6 +28,8 @@ export interface Ask {
 export interface Client {
   /** @throws CliError for what the API refuses, and when it cannot be reached */
   ask(method: string, path: string, ask?: Ask): Promise<Answer>;
+  /** An answer that goes on: it is read as it comes. @throws CliError as `ask` */
+  open(path: string, ask?: Ask): Promise<IncomingMessage>;
 }
 
 export interface ClientOptions {
@@ -50,9 +52,14 @@ export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = pr
   const token = readToken(options, env);
   return {
     ask: async (method, path, ask = {}) => {
-      const answer = await send(base, token, method, path, ask);
+      const answer = await read(await send(base, token, method, path, ask), base);
       if (answer.status >= 200 && answer.status < 300) return answer;
       throw refusal(answer, base, token, ask);
+    },
+    open: async (path, ask = {}) => {
+      const response = await send(base, token, 'GET', path, ask);
+      if (response.statusCode === 200) return response;
+      throw refusal(await read(response, base), base, token, ask);
     },
   };
 }
@@ -67,21 +74,27 @@ function readToken({ tokenFile }: ClientOptions, env: NodeJS.ProcessEnv): string
   }
 }
 
-function send(base: URL, token: string | undefined, method: string, path: string, { accept = 'application/json', body, headers }: Ask): Promise<Answer> {
+const unreachable = (base: URL, error: Error): CliError =>
+  new CliError(
+    'unreachable',
+    `the API at ${base.origin} cannot be reached: ${reason(error)}`,
+    ['  CORRAL_URL or --url says where it is; corral serve starts one'],
+    error,
+  );
+
+/** Sends a request. @returns the answer when its head is there */
+function send(
+  base: URL,
+  token: string | undefined,
+  method: string,
+  path: string,
+  { accept = 'application/json', body, headers }: Ask,
+): Promise<IncomingMessage> {
   const url = new URL(base.pathname.replace(/\/$/, '') + path, base);
   const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
     throw new CliError('usage', 'the token holds characters that no token has; copy the whole of it, from corral_ on');
-  return new Promise<Answer>((resolve, reject) => {
-    const unreachable = (error: Error): void =>
-      reject(
-        new CliError(
-          'unreachable',
-          `the API at ${base.origin} cannot be reached: ${reason(error)}`,
-          ['  CORRAL_URL or --url says where it is; corral serve starts one'],
-          error,
-        ),
-      );
+  return new Promise<IncomingMessage>((resolve, reject) => {
     const request = (url.protocol === 'https:' ? secure : plain)(
       url,
       {
@@ -94,20 +107,24 @@ function send(base: URL, token: string | undefined, method: string, path: string
           ...headers,
         },
       },
-      (response) => {
-        const parts: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => parts.push(chunk));
-        response.once('error', unreachable);
-        response.once('end', () => {
-          if (!response.complete) unreachable(new Error('its answer was cut off'));
-          else resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(parts) });
-        });
-      },
+      resolve,
     );
     request.once('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT / 1000} s`)));
-    request.once('error', unreachable);
+    request.on('error', (error) => reject(unreachable(base, error)));
     request.end(bytes);
   });
+}
+
+/** Reads an answer to its end. */
+async function read(response: IncomingMessage, base: URL): Promise<Answer> {
+  const parts: Buffer[] = [];
+  try {
+    for await (const chunk of response) parts.push(chunk as Buffer);
+  } catch (error) {
+    throw unreachable(base, error instanceof Error ? error : new Error('its answer was cut off'));
+  }
+  if (!response.complete) throw unreachable(base, new Error('its answer was cut off'));
+  return { status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(parts) };
 }
 
 function reason(error: Error): string {

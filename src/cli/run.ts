@@ -11,6 +11,7 @@ import { serveCommand } from './commands/serve.ts';
 import { thingCommands } from './commands/things.ts';
 import { tokenCommand } from './commands/token.ts';
 import { waitCommand } from './commands/wait.ts';
+import { watchCommand } from './commands/watch.ts';
 import { toCliError } from './errors.ts';
 import { exits } from './exit.ts';
 import { bold, colourful, red } from './text.ts';
@@ -55,6 +56,7 @@ export function program(): Command {
     configCommand,
     thingCommands,
     waitCommand,
+    watchCommand,
     documentCommands,
     explainCommand,
     tokenCommand,
