@@ -10,7 +10,7 @@ export const explainStyle = `
 .origin > summary > * { min-width: 0; overflow-wrap: anywhere; }
 .origin > summary > b { font-weight: 600; }
 .origin p { margin: .35rem 0; max-width: none; overflow-wrap: anywhere; }
-.origin .json { background: var(--sunk); border-radius: 6px; padding: .5rem .75rem; }
+.origin .json { max-height: 40rem; margin: .35rem 0; background: var(--sunk); border-radius: 6px; padding: .5rem .75rem; }
 .winner { display: inline-flex; flex-wrap: wrap; gap: .25rem; margin-left: auto; }
 .tag.from { background: var(--good-soft); border-color: transparent; color: var(--good); font-weight: 600; }
 .below { margin: 0 0 .6rem 1.5rem; }
@@ -18,7 +18,7 @@ export const explainStyle = `
 .looked > li { padding: .3rem 0; overflow-wrap: anywhere; }
 .looked > li + li { border-top: 1px solid var(--line); }
 .looked > li::marker { color: var(--muted); font-variant-numeric: tabular-nums; }
-.said { display: block; quotes: none; padding-left: .7rem; border-left: 3px solid var(--line); overflow-wrap: anywhere; }
+.told { display: block; quotes: none; padding-left: .7rem; border-left: 3px solid var(--line); overflow-wrap: anywhere; }
 @media (max-width: 45rem) {
   .below { margin-left: .75rem; }
   .winner { margin-left: 1.1rem; flex-basis: 100%; }
