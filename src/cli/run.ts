@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { changeCommands } from './commands/changes.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { consoleCommand } from './commands/console.ts';
@@ -58,6 +59,7 @@ export function program(): Command {
     waitCommand,
     watchCommand,
     documentCommands,
+    changeCommands,
     explainCommand,
     tokenCommand,
     fleetCommands,

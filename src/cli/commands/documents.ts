@@ -23,17 +23,22 @@ export function documentCommands(program: Command): void {
         .addOption(new Option('-o, --output <form>', 'the form').choices(['yaml', 'json', 'msgpack']).default('yaml')),
     );
     if (name === 'hiera') command.option('--key <key>', 'only this key, in JSON');
+    command.option('--at <point>', 'as it was after a change (its number), or at a time');
     command.option('--headers', 'show version and ETag on stderr');
     command.addHelpText(
       'after',
-      `\nExamples:\n  corral ${name} hv1.example.com\n  corral ${name} hv1.example.com -o json${name === 'hiera' ? "\n  corral hiera hv1.example.com --key 'corral::hypervisor::domains'" : ''}`,
+      `\nExamples:\n  corral ${name} hv1.example.com\n  corral ${name} hv1.example.com -o json\n  corral ${name} hv1.example.com --at 41${name === 'hiera' ? "\n  corral hiera hv1.example.com --key 'corral::hypervisor::domains'" : ''}`,
     );
-    command.action(async (node: string, options: ClientOptions & { output: Form; key?: string; headers?: boolean }) => {
+    command.action(async (node: string, options: ClientOptions & { output: Form; key?: string; headers?: boolean; at?: string }) => {
       const target = `${path}/${encodeURIComponent(node)}`;
+      const at = options.at === undefined ? '' : `?${new URLSearchParams({ at: options.at })}`;
       const { headers, body } =
         options.key === undefined
-          ? await createClient(options).ask('GET', `${target}.${options.output}`, { accept: `application/${options.output}`, json: options.output === 'json' })
-          : await createClient(options).ask('GET', `${target}/${encodeURIComponent(options.key)}`);
+          ? await createClient(options).ask('GET', `${target}.${options.output}${at}`, {
+              accept: `application/${options.output}`,
+              json: options.output === 'json',
+            })
+          : await createClient(options).ask('GET', `${target}/${encodeURIComponent(options.key)}${at}`);
       if (options.headers) for (const one of ['corral-document', 'corral-node', 'etag']) process.stderr.write(`${one}: ${String(headers[one] ?? '-')}\n`);
       await write(body);
       /* Bytes for programs stay as they are. */
