@@ -12,7 +12,7 @@ import { planOf } from './changes/plan.ts';
 import { DocumentService } from './documents/service.load.ts';
 import { rebuild, rebuildAll } from './documents/rebuild.load.ts';
 import type { Config } from './kernel/config.ts';
-import { encryptionKey, secretBox } from './kernel/secret.ts';
+import { installationBox } from './kernel/secret.ts';
 import { hashToken, newToken } from './modules/control/token.verbs.ts';
 import { hooks } from './modules/hooks.ts';
 import { internalEntities, resources } from './modules/index.ts';
@@ -59,7 +59,7 @@ export async function openCorral(
     await migrate(url);
     const orm = await createOrm(entities, url, config.pool_size);
     const catalog = createCatalog(orm, resources);
-    const secrets = secretBox(encryptionKey(config.encryption_key, config.data));
+    const secrets = installationBox(config);
     const pool = createPool(url, Math.max(2, Math.floor(config.pool_size / 2)));
     const store: Store = {
       orm,

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { changeCommands } from './commands/changes.ts';
+import { classesCommand } from './commands/classes.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { consoleCommand } from './commands/console.ts';
 import { documentCommands } from './commands/documents.ts';
 import { explainCommand } from './commands/explain.ts';
 import { fleetCommands } from './commands/fleet.ts';
+import { keysCommand } from './commands/keys.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { serveCommand } from './commands/serve.ts';
 import { thingCommands } from './commands/things.ts';
@@ -63,6 +65,8 @@ export function program(): Command {
     explainCommand,
     tokenCommand,
     fleetCommands,
+    keysCommand,
+    classesCommand,
     consoleCommand,
     completionCommand,
   ])

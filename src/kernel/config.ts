@@ -48,6 +48,15 @@ export const settings = {
     'Key of the secrets in the database, 32 bytes in base64. Else the file encryption.key in the data folder, made when missing.',
     true,
   ),
+  encryption_key_old: setting(
+    'CORRAL_ENCRYPTION_KEY_OLD',
+    z
+      .string()
+      .regex(/^[A-Za-z0-9+/]{43}=(,[A-Za-z0-9+/]{43}=)*$/, 'must be keys of 32 bytes in base64, with a comma between')
+      .optional(),
+    'Other keys that secrets in the database may be opened with, e.g. the one before; new secrets never use them. Also the file encryption.key.old in the data folder. corral keys rotate leaves none in use.',
+    true,
+  ),
   log_level: setting('CORRAL_LOG_LEVEL', z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), 'Least level that is logged.'),
   pool_size: setting('CORRAL_POOL_SIZE', whole(2, 500).default(16), 'Database connections of this process.'),
   body_limit: setting('CORRAL_BODY_LIMIT', whole(1024, 1_073_741_824).default(1_048_576), 'Largest body of a request, in bytes.'),
