@@ -11,6 +11,7 @@ import { hashToken, newToken } from '../src/modules/control/token.verbs.ts';
 import { building } from './building.ts';
 import { manyAtOnce } from './bulk.ts';
 import { creation, prepare } from './creation.ts';
+import { planning } from './planning.ts';
 import { agents, memory, serving } from './serving.ts';
 import { ADMIN, get, median, root, scratch, startServer, until, type Line, type Server } from './support.ts';
 
@@ -144,6 +145,12 @@ if (wanted('a', 'b', 'e', 'g')) {
       ),
     );
   if (wanted('g')) add(encClient(server, node, byNode.get(node)!, folder));
+  await close();
+}
+if (wanted('h')) {
+  const { server, corral, close } = await rig(100, 500);
+  await prepare(corral);
+  add(await planning(server, corral));
   await close();
 }
 if (wanted('k')) {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { keySql, type Catalog, type Model } from '../db/catalog.ts';
+import { prepared } from '../db/prepared.ts';
 import type { Db } from '../db/read.ts';
 
 type Data = Readonly<Record<string, unknown>>;
@@ -30,23 +31,29 @@ export class Names {
 
   /** Finds the names of these things, and of those that theirs are made from. */
   async load(wanted: ReadonlyMap<Model, ReadonlySet<number>>): Promise<void> {
-    for (const [model, ids] of wanted) {
-      const missing = [...ids].filter((id) => !this.#known.has(`${model.table} ${id}`));
-      if (missing.length === 0) continue;
-      const found = await this.#live(model, missing);
-      const gone = missing.filter((id) => !found.has(id));
+    const missing = [...wanted]
+      .map(([model, ids]) => [model, [...ids].filter((id) => !this.#known.has(`${model.table} ${id}`))] as const)
+      .filter(([, ids]) => ids.length > 0)
+      .sort(([one], [other]) => (one.table < other.table ? -1 : 1));
+    if (missing.length === 0) return;
+    await this.#live(missing);
+    for (const [model, ids] of missing) {
+      const gone = ids.filter((id) => !this.#known.has(`${model.table} ${id}`));
       if (gone.length > 0) await this.#gone(model, gone);
     }
   }
 
-  async #live(model: Model, ids: readonly number[]): Promise<Set<number>> {
-    const label = labelOf(model);
-    const { rows } = await sql<{ id: string; key: string; label: string | null }>`select t.id, ${keySql(this.#catalog, model, 't')} as key,
-      ${label === undefined ? sql`null` : sql`t.${sql.id(label)}`} as label from ${sql.id(model.table)} as t where t.id = any(${ids}::bigint[])`.execute(
+  /** One statement for all nouns: a new virtual machine touches ten, and its plan must not take half as long again. */
+  async #live(missing: readonly (readonly [Model, readonly number[]])[]): Promise<void> {
+    const each = missing.map(([model, ids]) => {
+      const label = labelOf(model);
+      return sql`select ${sql.lit(model.table)} as noun, t.id, ${keySql(this.#catalog, model, 't')} as key,
+        ${label === undefined ? sql`null` : sql`t.${sql.id(label)}`}::text as label from ${sql.id(model.table)} as t where t.id = any(${ids}::bigint[])`;
+    });
+    const { rows } = await sql<{ noun: string; id: string; key: string; label: string | null }>`${prepared}${sql.join(each, sql` union all `)}`.execute(
       this.#db,
     );
-    for (const row of rows) this.#known.set(`${model.table} ${row.id}`, { key: row.key, label: row.label ?? undefined });
-    return new Set(rows.map((row) => Number(row.id)));
+    for (const row of rows) this.#known.set(`${row.noun} ${row.id}`, { key: row.key, label: row.label ?? undefined });
   }
 
   async #gone(model: Model, ids: readonly number[]): Promise<void> {
