@@ -38,7 +38,8 @@ const head: Json = {
   reverted_by: { type: 'array', items: { type: 'integer' } },
 };
 
-const change: Json = {
+/** A change with all that it did. */
+export const changeSchema: Json = {
   type: 'object',
   properties: {
     ...head,
@@ -125,7 +126,7 @@ export function changePaths(responses: Json): Json {
         tags,
         operationId: 'get_change',
         summary: 'Read a change, with its rows before and after',
-        responses: { 200: { description: 'The change.', content: both(change) }, ...responses, ...gone },
+        responses: { 200: { description: 'The change.', content: both(changeSchema) }, ...responses, ...gone },
       },
     },
     '/api/v1/changes/{number}/revert': {
@@ -144,7 +145,7 @@ export function changePaths(responses: Json): Json {
         responses: {
           201: {
             description: 'The new change; `warnings` says what is lost.',
-            content: both({ allOf: [change, { properties: { warnings: { type: 'array', items: { type: 'string' } } } }] }),
+            content: both({ allOf: [changeSchema, { properties: { warnings: { type: 'array', items: { type: 'string' } } } }] }),
           },
           ...responses,
           ...gone,

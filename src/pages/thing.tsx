@@ -27,6 +27,7 @@ import { ReportPanels, shownByReport } from './report.tsx';
 import { columnsOf, Table } from './table.tsx';
 import type { PageContext, Related, ThingView } from './types.ts';
 import { Badge, Time, Value } from './value.tsx';
+import { DeliveryActions } from './webhook-delivery.tsx';
 import { count, helpOf, labelOf, nounOf, pluralOf } from './words.ts';
 
 /** With more fields than this a page shows first those that lists show, and folds the others. */
@@ -201,6 +202,7 @@ export function thingPage(context: PageContext, view: ThingView): string {
               History
             </a>
           ) : null}
+          {noun === 'webhook_delivery' ? <DeliveryActions row={row} admin={admin} /> : null}
           {admin && canUpdate(model) ? (
             <a class="button primary" href={editHref(model, row)}>
               Change

@@ -21,6 +21,7 @@ const tones: Readonly<Record<string, string>> = {
   converged: 'good',
   present: 'good',
   changed: 'good',
+  delivered: 'good',
   ok: 'good',
   drift_corrected: 'warn',
   drifted: 'warn',
