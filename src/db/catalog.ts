@@ -81,6 +81,61 @@ export function createCatalog(orm: MikroORM, resources: readonly Resource[]): Ca
   return { models: list, byNoun, byRoute: (route) => routes.get(route) };
 }
 
+/**
+ * The same nouns for somebody who may not see all: each has the rows that a condition lets through, and no field that
+ * names a noun without any. What it hides is nowhere: not in lists, includes, counts, filters, sort orders or forms.
+ * @param condition for the row aliased `r`; true: all rows, false: none
+ * @param all nothing is hidden
+ */
+export function restrict(whole: Catalog, condition: (resource: Resource) => RawBuilder<unknown> | boolean, all: boolean): Catalog {
+  if (all) return whole;
+  const seen = new Map<string, Model>();
+  for (const model of whole.models) {
+    const only = condition(model.resource);
+    if (only !== false)
+      seen.set(model.resource.noun, { ...model, source: only === true ? model.source : sql`(select r.* from ${id(model.table)} as r where ${only})` });
+  }
+  const shown = (noun: string | undefined): boolean => noun === undefined || seen.has(noun);
+  /* A noun that is recognised by something hidden is hidden itself. */
+  for (let before = 0; before !== seen.size;) {
+    before = seen.size;
+    for (const [noun, model] of seen) if (model.resource.key.some((name) => !shown(model.field.get(name)!.ref))) seen.delete(noun);
+  }
+  for (const [noun, model] of seen) {
+    const sole = model.resource.sole ?? [];
+    const fields = model.fields.filter((field) => shown(field.ref)).map((field) => (sole.includes(field.name) ? { ...field, readOnly: true } : field));
+    /* What hosts make of it is told by hosts' names. */
+    const { observed: _, ...resource } = model.resource;
+    const columns = resource.columns.filter((name) => !model.field.has(name) || fields.some((field) => field.name === name));
+    seen.set(noun, { ...model, resource: { ...resource, columns }, fields, field: new Map(fields.map((field) => [field.name, field])), reverse: [] });
+  }
+  for (const [noun, model] of seen) {
+    const parts = Object.entries(model.parts).map(([name, inner]) => [
+      name,
+      Object.fromEntries(Object.entries(inner).flatMap(([part, { resource }]) => (seen.has(resource.noun) ? [[part, seen.get(resource.noun)!]] : []))),
+    ]);
+    Object.assign(model, { parts: Object.fromEntries(parts) });
+    for (const relation of whole.byNoun(noun).reverse) {
+      const other = seen.get(relation.model.resource.noun);
+      const field = other?.field.get(relation.field.name);
+      if (other && field) (model.reverse as { model: Model; field: Field }[]).push({ model: other, field });
+    }
+    finishSchemas(model);
+  }
+  const hidden = new Map<string, Model>();
+  const byNoun = (noun: string): Model => {
+    const model = seen.get(noun) ?? hidden.get(noun);
+    if (model) return model;
+    const closed = whole.byNoun(noun);
+    const none: Model = { ...closed, source: sql`(select r.* from ${id(closed.table)} as r where false)` };
+    hidden.set(noun, none);
+    return none;
+  };
+  const models = [...seen.values()];
+  const routes = new Map(models.map((model) => [model.route, model]));
+  return { models, byNoun, byRoute: (route) => routes.get(route) };
+}
+
 function build(orm: MikroORM, resource: Resource): Model {
   const meta = orm.getMetadata().get(resource.entity.meta.class ?? resource.entity.meta.className);
   const fields: Field[] = [];

@@ -69,8 +69,15 @@ export function toProblem(error: unknown, catalog: Catalog, model: Model | undef
       const name = /^Key \(([^)]+)\)=/.exec(detail)?.[1] ?? '';
       return refuse('invalid', [{ pointer: `/${owner?.fields.find((field) => field.column === name)?.name ?? name}`, message: 'does not exist' }]);
     }
-    case '23514':
+    case '23514': {
+      const quota = /^(customer|project)_quota_([a-z]+)$/.exec(constraint);
+      if (quota)
+        return new Problem('quota-exceeded', `The quota of the ${quota[1]} does not allow so much: quota_${quota[2]}`, {
+          extra: { quota: `quota_${quota[2]}` },
+          cause: error,
+        });
       return refuse(/promised|space|has_role|with_vm|overlap/.test(constraint) ? 'conflict' : 'invalid', faults(`the rule ${constraint} is not kept`));
+    }
     case '23502':
       return refuse('invalid', faults('must not be null', `/${owner?.fields.find((field) => field.column === column)?.name ?? column}`));
     case '57014':

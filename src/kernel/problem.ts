@@ -18,6 +18,7 @@ export const problems = {
   'in-use': [409, 'Something else still refers to this'],
   'no-capacity': [409, 'No hypervisor can take this virtual machine'],
   'hypervisor-unavailable': [409, 'That hypervisor takes no virtual machines now'],
+  'quota-exceeded': [409, 'The quota does not allow so much'],
   'no-address': [409, 'No free address is left'],
   'plan-changed': [409, 'The effect is no longer the one that was planned'],
   'stands-in-the-way': [409, 'Later changes stand in the way'],
@@ -32,6 +33,7 @@ export const problems = {
   'idempotency-mismatch': [422, 'This idempotency key belongs to another request'],
   'precondition-required': [428, 'If-Match is required'],
   internal: [500, 'Something failed in Corral'],
+  'directory-failed': [503, 'The directory or identity provider cannot be asked'],
   unavailable: [503, 'Corral cannot reach its database'],
 } as const satisfies Record<string, readonly [number, string]>;
 

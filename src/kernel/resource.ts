@@ -1,5 +1,5 @@
 import type { EntitySchema } from '@mikro-orm/core';
-import type { RawBuilder } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import { z } from 'zod';
 
 /**
@@ -52,11 +52,44 @@ export interface Resource {
   readonly affects?: (ids: readonly number[]) => RawBuilder<unknown>;
   /** What hosts build of a row, and where: gives `/convergence` below the thing, and `include=convergence`. */
   readonly observed?: Observed;
+  /**
+   * Where a row belongs, for those whose rights hold in one place only: SQL that the row of this alias belongs to one
+   * of these sites, customers or projects. A place that is not here has none of the noun's rows.
+   */
+  readonly within?: Within;
+  /** SQL that whoever may read the noun somewhere may read the row of this alias: images, public networks. */
+  readonly open?: (alias: string) => RawBuilder<unknown>;
+  /** Fields that are unique over the whole fleet: who sees only a part of it may not choose them, for a refusal would tell of others. */
+  readonly sole?: readonly string[];
   /** Rows are read by documents of many nodes: writes wait for writes in flight, and hold up new ones. */
   readonly shared?: boolean;
   /** What CHECK and other constraints mean for the person who ran into them, by constraint name. */
   readonly constraints?: Readonly<Record<string, { readonly pointer: string; readonly message: string }>>;
 }
+
+/** What rights may be limited to. */
+export type Place = 'site' | 'customer' | 'project';
+
+export type Within = Readonly<Partial<Record<Place, (alias: string, ids: readonly number[]) => RawBuilder<unknown>>>>;
+
+/** A row belongs where what this column names does. */
+export function through(column: string, parent: Resource): Within {
+  const alias = `w_${parent.noun}`;
+  const places = Object.entries(parent.within ?? {}) as [Place, NonNullable<Within[Place]>][];
+  return Object.fromEntries(
+    places.map(([place, holds]) => [
+      place,
+      (a: string, ids: readonly number[]) =>
+        sql`${sql.id(a, column)} in (select ${sql.id(alias, 'id')} from ${sql.id(parent.noun)} as ${sql.id(alias)} where ${holds(alias, ids)})`,
+    ]),
+  );
+}
+
+/** A row belongs where this column says: the id of a site, customer or project. */
+export const at =
+  (column: string) =>
+  (alias: string, ids: readonly number[]): RawBuilder<unknown> =>
+    sql`${sql.id(alias, column)} = any(${ids}::bigint[])`;
 
 /** A read-only wire field. */
 export interface Computed {

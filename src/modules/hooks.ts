@@ -42,6 +42,14 @@ async function startDocument(tx: Tx, node: number): Promise<void> {
   await sql`insert into document (node_id, number) select ${node}, coalesce(max(number), 0) from document_version where node_id = ${node}`.execute(tx.db);
 }
 
+/** The customer of the virtual machine that a volume belongs to. */
+async function ownerOf(tx: Tx, volume: number): Promise<Values> {
+  const { rows } = await sql<{
+    customer: number | null;
+  }>`select v.customer_id::float8 as customer from volume o join vm v on v.id = o.vm_id where o.id = ${volume}`.execute(tx.db);
+  return rows[0]?.customer == null ? {} : { customer: rows[0].customer };
+}
+
 /** What each noun does beyond storing its row, by noun. */
 export const hooks: Readonly<Record<string, Hooks>> = {
   vm: vmHooks,
@@ -148,8 +156,9 @@ export const hooks: Readonly<Record<string, Hooks>> = {
         throw new Problem('conflict', 'A virtual machine needs at least one volume; add another first', {
           faults: [{ pointer: '/vm', message: 'this is its only volume' }],
         });
-      /* Its number at the old virtual machine says nothing at the new one: the next is given. */
-      return { number: null, ...patch };
+      /* Its number at the old virtual machine says nothing at the new one: the next is given. Freed, it stays with whose it was. */
+      const owner = patch['vm'] === null && patch['customer'] === undefined ? await ownerOf(tx, id) : {};
+      return { number: null, ...owner, ...patch };
     },
   },
   pool_attachment: {

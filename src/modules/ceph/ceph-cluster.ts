@@ -41,6 +41,7 @@ export const cephCluster: Resource = {
     cluster_network: cidr('Where OSDs replicate; the public network when null.').nullable(),
   },
   immutable: ['fsid'],
+  open: () => sql`true`,
   columns: ['name', 'fsid', 'public_network', 'cluster_network'],
   shared: true,
   affects: (ids) => nodesOfClusters(sql`select unnest(${ids}::bigint[])`),

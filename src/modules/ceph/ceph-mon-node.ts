@@ -2,8 +2,8 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { ref, type Resource } from '../../kernel/resource.ts';
-import { Node } from '../place/node.ts';
+import { ref, through, type Resource } from '../../kernel/resource.ts';
+import { Node, node } from '../place/node.ts';
 import { roleCheck } from '../place/role-check.ts';
 import { CephCluster, nodesOfClusters } from './ceph-cluster.ts';
 
@@ -34,6 +34,7 @@ export const cephMonNode: Resource = {
     port: z.int().min(1).max(65_535).describe('Port of the v1 protocol, 6789 unless told otherwise.'),
   },
   immutable: ['node'],
+  within: through('node_id', node),
   columns: ['node', 'ceph_cluster', 'port'],
   shared: true,
   observed: {

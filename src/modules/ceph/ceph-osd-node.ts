@@ -1,8 +1,8 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { base } from '../../db/base.ts';
-import { ref, type Resource } from '../../kernel/resource.ts';
-import { Node } from '../place/node.ts';
+import { ref, through, type Resource } from '../../kernel/resource.ts';
+import { Node, node } from '../place/node.ts';
 import { roleCheck } from '../place/role-check.ts';
 import { CephCluster } from './ceph-cluster.ts';
 
@@ -30,6 +30,7 @@ export const cephOsdNode: Resource = {
     ceph_cluster: ref('ceph_cluster').describe('The cluster that its OSDs belong to.'),
   },
   immutable: ['node'],
+  within: through('node_id', node),
   columns: ['node', 'ceph_cluster'],
   affects: (ids) => sql`select o.node_id from ceph_osd_node o where o.id = any(${ids}::bigint[])`,
 };

@@ -2,8 +2,8 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
-import { CephOsdNode } from './ceph-osd-node.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
+import { CephOsdNode, cephOsdNode } from './ceph-osd-node.ts';
 
 const classes = ['hdd', 'ssd', 'nvme'] as const;
 
@@ -51,6 +51,7 @@ export const cephOsd: Resource = {
     weight: z.number().min(0).max(100_000).describe('CRUSH weight; by custom the size in TiB.'),
   },
   immutable: ['uuid', 'ceph_osd_node', 'data_device'],
+  within: through('ceph_osd_node_id', cephOsdNode),
   columns: ['ceph_osd_node', 'data_device', 'db_device', 'device_class', 'weight'],
   observed: {
     kind: 'ceph_osd',

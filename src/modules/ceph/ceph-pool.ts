@@ -44,6 +44,7 @@ export const cephPool: Resource = {
     application: z.enum(applications).describe('What uses it.'),
   },
   immutable: ['ceph_cluster', 'name'],
+  open: () => sql`true`,
   columns: ['ceph_cluster', 'name', 'size', 'min_size', 'pg_num', 'application'],
   shared: true,
   observed: {

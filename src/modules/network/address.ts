@@ -2,9 +2,9 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { base } from '../../db/base.ts';
 import { ip } from '../../kernel/net.ts';
-import { ref, type Resource } from '../../kernel/resource.ts';
+import { ref, through, type Resource } from '../../kernel/resource.ts';
 import { Subnet } from './subnet.ts';
-import { VmInterface } from './vm-interface.ts';
+import { VmInterface, vmInterface } from './vm-interface.ts';
 
 export const Address = defineEntity({
   name: 'address',
@@ -52,6 +52,7 @@ export const address: Resource = {
     vm_interface: ref('vm_interface').nullable().describe('The interface that has it; null: free.'),
   },
   immutable: ['address', 'subnet'],
+  within: through('vm_interface_id', vmInterface),
   columns: ['address', 'subnet', 'vm_interface'],
   affects: (ids) =>
     sql`select h.node_id from address a join vm_interface i on i.id = a.vm_interface_id join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where a.id = any(${ids}::bigint[])`,

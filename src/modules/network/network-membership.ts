@@ -2,9 +2,9 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { ref, type Resource } from '../../kernel/resource.ts';
+import { ref, through, type Resource } from '../../kernel/resource.ts';
 import { Network } from './network.ts';
-import { VmInterface } from './vm-interface.ts';
+import { VmInterface, vmInterface } from './vm-interface.ts';
 
 export const NetworkMembership = defineEntity({
   name: 'network_membership',
@@ -38,6 +38,7 @@ export const networkMembership: Resource = {
     tagged: z.boolean().describe('Whether the guest sees the traffic with the VLAN tag.'),
   },
   immutable: ['vm_interface', 'network'],
+  within: through('vm_interface_id', vmInterface),
   columns: ['vm_interface', 'network', 'tagged'],
   affects: (ids) =>
     sql`select h.node_id from network_membership m join vm_interface i on i.id = m.vm_interface_id join vm v on v.id = i.vm_id join hypervisor h on h.id = v.hypervisor_id where m.id = any(${ids}::bigint[])`,

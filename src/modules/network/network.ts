@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
 import { ip } from '../../kernel/net.ts';
-import { f, type Resource } from '../../kernel/resource.ts';
+import { at, f, ref, type Resource } from '../../kernel/resource.ts';
+import { Customer } from '../people/customer.ts';
 import { purposes } from '../place/node-interface.ts';
 
 const kinds = ['flat', 'vlan', 'vxlan', 'routed'] as const;
@@ -20,6 +21,7 @@ export const Network = defineEntity({
     vxlan_group: p.text().columnType('inet').nullable(),
     mtu: p.integer().default(1500),
     purpose: p.text().default('public'),
+    customer: () => p.manyToOne(Customer).nullable().deleteRule('no action').index(),
     is_default: p.boolean().default(false),
   },
   indexes: [{ name: 'network_default', expression: 'create unique index network_default on network (is_default) where is_default' }],
@@ -57,8 +59,11 @@ export const network: Resource = {
     vxlan_group: ip('Multicast group of a vxlan; null: 239. followed by the three bytes of vxlan_id.').nullable(),
     mtu: f.mtu(),
     purpose: z.enum(purposes).describe("Which of a host's interfaces carries it."),
+    customer: ref('customer').nullable().describe('Whose it is: others do not see it; null: everybody may use it, if its purpose is public.'),
     is_default: z.boolean().describe('New virtual machines are members of it when nothing else is asked; at most one network is.'),
   },
+  within: { customer: at('customer_id') },
+  open: (a) => sql`${sql.id(a)}.customer_id is null and ${sql.id(a)}.purpose = 'public'`,
   columns: ['name', 'kind', 'vlan_tag', 'vxlan_id', 'mtu', 'purpose', 'is_default'],
   shared: true,
   affects: (ids) => nodesOfNetworks(sql`select unnest(${ids}::bigint[])`),

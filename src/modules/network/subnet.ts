@@ -3,8 +3,8 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
 import { cidr, ip } from '../../kernel/net.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
-import { Network, nodesOfNetworks } from './network.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
+import { Network, network, nodesOfNetworks } from './network.ts';
 
 export const Subnet = defineEntity({
   name: 'subnet',
@@ -58,6 +58,8 @@ export const subnet: Resource = {
     description: f.text('What it is for.').nullable(),
   },
   immutable: ['cidr', 'network'],
+  within: through('network_id', network),
+  open: (a) => sql`${sql.id(a)}.network_id in (select w.id from network w where ${network.open!('w')})`,
   columns: ['cidr', 'network', 'gateway', 'dhcp', 'dns'],
   shared: true,
   affects: (ids) => nodesOfNetworks(sql`select s.network_id from subnet s where s.id = any(${ids}::bigint[])`),

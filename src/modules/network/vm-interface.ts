@@ -2,8 +2,8 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
-import { Vm } from '../vms/vm.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
+import { Vm, vm } from '../vms/vm.ts';
 
 export const VmInterface = defineEntity({
   name: 'vm_interface',
@@ -50,6 +50,8 @@ export const vmInterface: Resource = {
   },
   computed: { name: { schema: z.string().describe("<vm id>-<number>: the device's name on the host.") } },
   immutable: ['vm', 'number'],
+  within: through('vm_id', vm),
+  sole: ['mac'],
   columns: ['name', 'vm', 'mac'],
   observed: {
     kind: 'bridge',

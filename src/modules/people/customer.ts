@@ -2,12 +2,14 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { f, type Resource } from '../../kernel/resource.ts';
+import { at, f, type Resource } from '../../kernel/resource.ts';
+import { quotaCheck, quotaColumns, quotaFields } from './quota.ts';
 
 export const Customer = defineEntity({
   name: 'customer',
   tableName: 'customer',
-  properties: { ...base, name: p.text().unique(), title: p.text().nullable(), email: p.text().nullable() },
+  properties: { ...base, name: p.text().unique(), title: p.text().nullable(), email: p.text().nullable(), ...quotaColumns },
+  checks: [{ name: 'customer_quota', expression: quotaCheck }],
 });
 
 export const customer: Resource = {
@@ -22,6 +24,11 @@ export const customer: Resource = {
     name: f.name('The customer'),
     title: f.title('The name as the customer writes it.').nullable(),
     email: z.email('must be an e-mail address').max(254).nullable().describe('Where to reach them.'),
+    ...quotaFields,
+  },
+  within: {
+    customer: at('id'),
+    project: (a, ids) => sql`${sql.id(a)}.id in (select p.customer_id from project p where p.id = any(${ids}::bigint[]))`,
   },
   columns: ['name', 'title', 'email'],
   shared: true,

@@ -2,9 +2,9 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { base } from '../../db/base.ts';
 import { hostCidr, ip } from '../../kernel/net.ts';
-import { ref, type Resource } from '../../kernel/resource.ts';
+import { ref, through, type Resource } from '../../kernel/resource.ts';
 import { withPeers } from './affects.ts';
-import { NodeInterface } from './node-interface.ts';
+import { NodeInterface, nodeInterface } from './node-interface.ts';
 
 export const NodeAddress = defineEntity({
   name: 'node_address',
@@ -38,6 +38,7 @@ export const nodeAddress: Resource = {
     gateway: ip('The gateway inside that network.').nullable(),
   },
   immutable: ['node_interface'],
+  within: through('node_interface_id', nodeInterface),
   columns: ['node_interface', 'address', 'gateway'],
   shared: true,
   affects: (ids) => withPeers(sql`select i.node_id from node_address a join node_interface i on i.id = a.node_interface_id where a.id = any(${ids}::bigint[])`),

@@ -2,9 +2,9 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
 import { withPeers } from './affects.ts';
-import { Node } from './node.ts';
+import { Node, node } from './node.ts';
 
 export const purposes = ['public', 'storage', 'backup', 'management'] as const;
 const kinds = ['physical', 'bond', 'vlan'] as const;
@@ -81,6 +81,7 @@ export const nodeInterface: Resource = {
     purpose: z.enum(purposes).describe('What the interface carries; networks attach by purpose.'),
   },
   immutable: ['node'],
+  within: through('node_id', node),
   columns: ['node', 'name', 'kind', 'purpose', 'vlan_tag', 'mac', 'mtu'],
   shared: true,
   affects: (ids) => withPeers(sql`select i.node_id from node_interface i where i.id = any(${ids}::bigint[])`),

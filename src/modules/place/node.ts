@@ -2,7 +2,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
+import { at, f, ref, type Resource } from '../../kernel/resource.ts';
 import { names, NodeState, nodeStates } from '../lists/lists.ts';
 import { nodeStatusFields } from '../reports/status.ts';
 import { holders } from '../control/tombstones.ts';
@@ -72,6 +72,7 @@ export const node: Resource = {
   computed: nodeStatusFields,
   filters: nodeFilters,
   observed: { name: (t) => sql`${sql.id(t)}.fqdn`, nodes: (t) => sql`select ${sql.id(t)}.id`, desired: () => sql`'converged'` },
+  within: { site: at('site_id') },
   columns: ['fqdn', 'site', 'state', 'status', 'roles', 'environment', 'manager', 'location'],
   shared: true,
   /* Documents of hosts that wait for this one name it. */

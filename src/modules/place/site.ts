@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { base } from '../../db/base.ts';
-import { f, type Resource } from '../../kernel/resource.ts';
+import { at, f, type Resource } from '../../kernel/resource.ts';
 
 export const Site = defineEntity({
   name: 'site',
@@ -18,6 +18,7 @@ export const site: Resource = {
   entity: Site,
   key: ['name'],
   fields: { name: f.name('The site, e.g. fra1'), description: f.text('Anything worth knowing about it.').nullable() },
+  within: { site: at('id') },
   columns: ['name', 'description'],
   shared: true,
   affects: (ids) => sql`select n.id from node n where n.site_id = any(${ids}::bigint[])`,

@@ -2,9 +2,9 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
 import { names, VirtMethod, virtMethods } from '../lists/lists.ts';
-import { Node } from '../place/node.ts';
+import { Node, node } from '../place/node.ts';
 import { roleCheck } from '../place/role-check.ts';
 
 const coresLimit = 'floor(cores * cpu_overcommit)::int - reserve_cores';
@@ -109,6 +109,7 @@ export const hypervisor: Resource = {
     load: { schema: z.number().describe('Share of the scarcer of cores and memory that is promised, 0 to 1.') },
   },
   immutable: ['node'],
+  within: through('node_id', node),
   columns: ['node', 'methods', 'cores', 'ram', 'allocated_cores', 'allocated_ram', 'load'],
   affects: (ids) => sql`select h.node_id from hypervisor h where h.id = any(${ids}::bigint[])`,
   constraints: {

@@ -46,6 +46,7 @@ export const image: Resource = {
       .nullable()
       .describe('sha256: and 64 hexadecimal digits of the file.'),
   },
+  open: () => sql`true`,
   columns: ['name', 'type', 'size', 'url'],
   shared: true,
   affects: (ids) =>

@@ -2,8 +2,8 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
-import { Hypervisor } from '../roles/hypervisor.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
+import { Hypervisor, hypervisor } from '../roles/hypervisor.ts';
 import { StoragePool } from './storage-pool.ts';
 
 export const PoolAttachment = defineEntity({
@@ -36,6 +36,7 @@ export const poolAttachment: Resource = {
   },
   computed: { allocated: { schema: z.int().describe('Space that is given out here. In bytes.').meta({ unit: 'bytes' }) } },
   immutable: ['hypervisor', 'storage_pool'],
+  within: through('hypervisor_id', hypervisor),
   columns: ['hypervisor', 'storage_pool', 'capacity', 'allocated'],
   observed: {
     kind: 'pool',

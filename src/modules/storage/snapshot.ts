@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { base } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
-import { Volume } from './volume.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
+import { Volume, volume } from './volume.ts';
 
 export const Snapshot = defineEntity({
   name: 'snapshot',
@@ -29,5 +29,6 @@ export const snapshot: Resource = {
     description: f.text('Why it was taken.').nullable(),
   },
   immutable: ['volume', 'name'],
+  within: through('volume_id', volume),
   columns: ['volume', 'name', 'description', 'created_at'],
 };

@@ -86,6 +86,7 @@ export const storagePool: Resource = {
     shared: { schema: z.boolean().describe('Whether all attached hypervisors see the same volumes.') },
   },
   immutable: ['kind'],
+  open: () => sql`true`,
   columns: ['name', 'kind', 'target', 'ceph_pool', 'capacity', 'allocated', 'is_default'],
   shared: true,
   affects: (ids) => nodesOfPools(sql`select unnest(${ids}::bigint[])`),

@@ -2,9 +2,10 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
 import { cacheOptions, CacheOption, names, StorageType, storageTypes } from '../lists/lists.ts';
-import { Hypervisor } from '../roles/hypervisor.ts';
+import { Customer } from '../people/customer.ts';
+import { Hypervisor, hypervisor } from '../roles/hypervisor.ts';
 import { Vm } from '../vms/vm.ts';
 import { Image } from './image.ts';
 import { StoragePool } from './storage-pool.ts';
@@ -30,6 +31,8 @@ export const Volume = defineEntity({
     read_bps: p.bigint('number').nullable(),
     write_bps: p.bigint('number').nullable(),
     discard: p.boolean().default(true),
+    /** Whose it is while no virtual machine has it. */
+    customer: () => p.manyToOne(Customer).nullable().deleteRule('no action').index(),
     image: () => p.manyToOne(Image).nullable().deleteRule('no action').index(),
   },
   uniques: [{ properties: ['vm', 'number'] }],
@@ -110,10 +113,18 @@ export const volume: Resource = {
     read_bps: f.rate('Limit of reads.').nullable(),
     write_bps: f.rate('Limit of writes.').nullable(),
     discard: z.boolean().describe("Whether the guest's discards free space below."),
+    customer: ref('customer').nullable().describe('Whose it is while no virtual machine has it; one that is freed stays with the customer.'),
     image: ref('image').nullable().describe('What it is first filled from.'),
   },
   optional: ['type', 'storage_pool'],
   immutable: ['type', 'image'],
+  within: {
+    ...through('hypervisor_id', hypervisor),
+    customer: (a, ids) =>
+      sql`(${sql.id(a)}.vm_id in (select w.id from vm w where w.customer_id = any(${ids}::bigint[])) or ${sql.id(a)}.vm_id is null and ${sql.id(a)}.customer_id = any(${ids}::bigint[]))`,
+    project: (a, ids) => sql`${sql.id(a)}.vm_id in (select w.id from vm w where w.project_id = any(${ids}::bigint[]))`,
+  },
+  sole: ['name'],
   columns: ['name', 'vm', 'number', 'size', 'type', 'storage_pool', 'hypervisor'],
   affects: (ids) =>
     sql`select h.node_id from volume o left join vm v on v.id = o.vm_id join hypervisor h on h.id in (o.hypervisor_id, v.hypervisor_id) where o.id = any(${ids}::bigint[])`,

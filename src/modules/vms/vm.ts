@@ -2,11 +2,11 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
+import { at, f, ref, through, type Resource } from '../../kernel/resource.ts';
 import { names, VirtMethod, virtMethods, VmObservedState, VmState, vmStates } from '../lists/lists.ts';
 import { Customer } from '../people/customer.ts';
 import { Project } from '../people/project.ts';
-import { Hypervisor } from '../roles/hypervisor.ts';
+import { Hypervisor, hypervisor } from '../roles/hypervisor.ts';
 import { vmExtras } from './vm-extras.ts';
 
 const cpuModes = ['host-model', 'host-passthrough', 'maximum', 'custom'] as const;
@@ -144,6 +144,8 @@ export const vm: Resource = {
   optional: ['name', 'hypervisor', 'cores_max', 'ram_max'],
   extras: vmExtras,
   immutable: ['uuid', 'method'],
+  within: { customer: at('customer_id'), project: at('project_id'), ...through('hypervisor_id', hypervisor) },
+  sole: ['uuid'],
   columns: ['id', 'name', 'customer', 'cores', 'ram', 'state', 'observed_state', 'hypervisor', 'method'],
   affects: (ids) => sql`select h.node_id from vm v join hypervisor h on h.id = v.hypervisor_id where v.id = any(${ids}::bigint[])`,
   observed: {

@@ -91,6 +91,9 @@ async function deleting(tx: Tx, id: number): Promise<void> {
   await bury(tx, node, 'domain', `vm-${id}`, { uuid: row.uuid });
   for (const card of row.cards ?? []) await bury(tx, node, 'bridge', `br-${card}`, {});
   await dropDerived(tx, sql`select i.id from vm_interface i where i.vm_id = ${id}`);
+  /* Its disks stay with the customer. */
+  await sql`update volume o set customer_id = v.customer_id, version = o.version + 1, updated_at = now() from vm v
+    where v.id = ${id} and o.vm_id = v.id and v.customer_id is not null and o.customer_id is distinct from v.customer_id`.execute(tx.db);
 }
 
 async function change(tx: Tx, id: number, patch: Values): Promise<Values> {

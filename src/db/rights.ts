@@ -1,0 +1,100 @@
+import { sql, type RawBuilder } from 'kysely';
+import { Problem } from '../kernel/problem.ts';
+import type { Place, Resource } from '../kernel/resource.ts';
+import { restrict, type Catalog, type Model } from './catalog.ts';
+import type { Db } from './read.ts';
+
+export type Action = 'read' | 'create' | 'update' | 'delete';
+
+/** What somebody may do, and where. */
+export interface Grant {
+  readonly has: (permission: string) => boolean;
+  /** Undefined: everywhere. */
+  readonly where?: { readonly place: Place; readonly id: number } | undefined;
+}
+
+/**
+ * What somebody may do. The one place that says which rows: reading goes through a catalog whose nouns hold only
+ * those (`catalogOf`), writing asks for the row that is written (`permit`).
+ */
+export class Rights {
+  /** Who, in words, for refusals. */
+  readonly who: string;
+  readonly #grants: readonly Grant[];
+  readonly #catalogs = new WeakMap<Catalog, Catalog>();
+
+  constructor(who: string, grants: readonly Grant[]) {
+    this.who = who;
+    this.#grants = grants;
+  }
+
+  /** Whether it may somewhere. */
+  may(permission: string): boolean {
+    return this.#grants.some((grant) => grant.has(permission));
+  }
+
+  /** Whether it may everywhere. */
+  mayEverywhere(permission: string): boolean {
+    return this.#grants.some((grant) => grant.where === undefined && grant.has(permission));
+  }
+
+  /** @throws Problem forbidden that names the permission */
+  demand(permission: string, { everywhere = false }: { everywhere?: boolean } = {}): void {
+    if (everywhere ? this.mayEverywhere(permission) : this.may(permission)) return;
+    throw forbidden(this.who, permission, everywhere && this.may(permission) ? 'for everything, not only for a part of it' : undefined);
+  }
+
+  /** The place that all its grants are for, where that is one: new things are put there unless something else is said. */
+  home(place: Place): number | undefined {
+    const ids = new Set(this.#grants.map(({ where }) => (where?.place === place ? where.id : undefined)));
+    return ids.size === 1 ? [...ids][0] : undefined;
+  }
+
+  /** SQL that it may do this with the row of this alias; true and false where that does not depend on the row. */
+  condition(resource: Resource, action: Action, alias: string): RawBuilder<unknown> | boolean {
+    const permission = `${resource.noun}:${action}`;
+    if (this.mayEverywhere(permission)) return true;
+    const ids = new Map<Place, number[]>();
+    for (const { has, where } of this.#grants) {
+      if (where === undefined || !has(permission)) continue;
+      ids.set(where.place, [...(ids.get(where.place) ?? []), where.id]);
+    }
+    const parts = [...ids].flatMap(
+      ([place, list]) =>
+        resource.within?.[place]?.(
+          alias,
+          list.sort((a, b) => a - b),
+        ) ?? [],
+    );
+    return parts.length > 0 && sql`(${sql.join(parts, sql` or `)})`;
+  }
+
+  /** The catalog in which each noun has the rows that may be read, and only they. */
+  catalogOf(whole: Catalog): Catalog {
+    let own = this.#catalogs.get(whole);
+    if (!own) {
+      own = restrict(whole, (resource) => this.condition(resource, 'read', 'r'), this.mayEverywhere('*:read'));
+      this.#catalogs.set(whole, own);
+    }
+    return own;
+  }
+
+  /**
+   * Before a row is changed or deleted, and after it is made or changed.
+   * @throws Problem forbidden
+   */
+  async permit(db: Db, model: Model, action: Action, id: number): Promise<void> {
+    const condition = this.condition(model.resource, action, 't');
+    if (condition === true) return;
+    const permission = `${model.resource.noun}:${action}`;
+    if (condition === false) throw forbidden(this.who, permission);
+    const { rows } = await sql`select from ${sql.id(model.table)} as t where t.${sql.id(model.pk)} = ${id} and ${condition}`.execute(db);
+    if (rows.length === 0) throw forbidden(this.who, permission, 'there');
+  }
+}
+
+function forbidden(who: string, permission: string, where?: string): Problem {
+  return new Problem('forbidden', `${who} may not do that${where === undefined ? '' : ` ${where}`}: the permission ${permission} is missing`, {
+    extra: { permission },
+  });
+}
