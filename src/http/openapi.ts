@@ -6,6 +6,7 @@ import { problems } from '../kernel/problem.ts';
 import { isKept } from '../pages/link.ts';
 import { atParameter, changePaths, historyPath } from './openapi.changes.ts';
 import { explainPaths, explanationSchema } from './openapi.explain.ts';
+import { plannedSchema, writeParameters, writtenHeaders } from './openapi.plan.ts';
 import { convergencePath, convergenceSchema, reportPaths } from './openapi.reports.ts';
 import { watchPaths, webhookCalls } from './openapi.watch.ts';
 
@@ -29,7 +30,7 @@ const problemResponse = (description: string): Json => ({
 /** The description of the API (OpenAPI 3.1), made from the declarations. */
 export function openApi(catalog: Catalog, version: string): Json {
   const paths: Json = {};
-  const schemas: Json = { Problem: problemSchema(), Convergence: convergenceSchema(), Explanation: explanationSchema() };
+  const schemas: Json = { Problem: problemSchema(), Convergence: convergenceSchema(), Planned: plannedSchema, Explanation: explanationSchema() };
   for (const model of catalog.models) {
     const name = model.resource.title.replaceAll(/[^A-Za-z]+(.)?/g, (_, next: string | undefined) => next?.toUpperCase() ?? '');
     schemas[name] = rowSchema(model);
@@ -141,6 +142,9 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
     415: problemResponse('The media type is not read.'),
     422: problemResponse('Some values are not valid; errors names them.'),
   };
+  const planned = { $ref: '#/components/schemas/Planned' };
+  const dryRun = { description: 'The plan: it was a dry run.', content: bodies(planned) };
+  const changed = { description: 'Changed; the plan, when it was a dry run.', headers: writtenHeaders, content: bodies({ anyOf: [row, planned] }) };
   const guard = { name: 'If-Match', in: 'header', schema: { type: 'string' }, description: 'The ETag that was read; 412 when the thing was changed since.' };
   const listed: Json = {
     get: {
@@ -179,7 +183,8 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
       operationId: `create_${resource.noun}`,
       summary: `Make a ${resource.title}`,
       requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) },
-      responses: { 201: { description: 'Made.', content: bodies(row) }, ...written },
+      parameters: writeParameters,
+      responses: { 201: { description: 'Made.', headers: writtenHeaders, content: bodies(row) }, 200: dryRun, ...written },
     };
   }
   if (!without.has('update')) {
@@ -189,9 +194,9 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
       operationId: `change_${resource.noun}`,
       summary: `Change a ${resource.title}`,
       description: 'A merge patch (RFC 7396): what is left out stays.',
-      parameters: [guard],
+      parameters: [guard, ...writeParameters],
       requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/Changed${name}` }) },
-      responses: { 200: { description: 'Changed.', content: bodies(row) }, ...written },
+      responses: { 200: changed, ...written },
     };
     if (!without.has('create')) {
       one['put'] = {
@@ -199,9 +204,9 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
         operationId: `put_${resource.noun}`,
         summary: `Make a ${resource.title}, or set its fields`,
         description: 'By natural key. What is left out of an existing thing stays.',
-        parameters: [guard],
+        parameters: [guard, ...writeParameters],
         requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) },
-        responses: { 200: { description: 'Changed.', content: bodies(row) }, 201: { description: 'Made.', content: bodies(row) }, ...written },
+        responses: { 200: changed, 201: { description: 'Made.', headers: writtenHeaders, content: bodies(row) }, ...written },
       };
     }
   }
@@ -210,8 +215,8 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
       ...base,
       operationId: `delete_${resource.noun}`,
       summary: `Delete a ${resource.title}`,
-      parameters: [guard],
-      responses: { 204: { description: 'Deleted.' }, ...written },
+      parameters: [guard, ...writeParameters],
+      responses: { 204: { description: 'Deleted.', headers: writtenHeaders }, 200: dryRun, ...written },
     };
   return {
     [`/api/v1/${route}`]: listed,
