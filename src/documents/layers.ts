@@ -221,6 +221,14 @@ function deep(high: Value, low: Value): Value {
     }
     return out;
   }
+  /* Over anything else a mapping wins, but for an empty one; all but its first key are merged with themselves, too. */
+  if (isMapping(high)) {
+    const entries = Object.entries(high);
+    if (entries.length === 0) return low;
+    const out: Record<string, Value> = {};
+    for (const [i, [key, value]] of entries.entries()) put(out, key, i === 0 ? value : deep(value, value));
+    return out;
+  }
   if (Array.isArray(high) && Array.isArray(low)) return distinct([...(low as Value[]), ...(high as Value[])]);
   return high;
 }
