@@ -46,19 +46,25 @@ const OTHERS: ReadonlySet<string> = new Set(['plan-changed', 'idempotency-mismat
  * to say of which operations, and of as many as can be found.
  * @throws Problem with the places of all that was found, e.g. `/operations/17/body/cores`
  */
-export async function bulk(store: Store, request: BulkRequest): Promise<BulkAnswer> {
+export async function bulk(store: Store, request: BulkRequest, onProgress?: Progress): Promise<BulkAnswer> {
   const models = [...new Set(request.operations.map((one) => one.model))];
   const shared = request.prune || models.some((model) => model.resource.shared);
   const put = new Set(request.operations.filter((one) => one.op === 'put').map((one) => one.model));
   const retryOn = models.flatMap((model) => [...(put.has(model) ? uniqueKeys(model) : []), ...(store.hooks[model.resource.noun]?.retryOn ?? [])]);
   try {
-    return await transaction(store, (tx) => new Run(tx, request, false).run(), { shared, retryOn });
+    return await transaction(store, (tx) => new Run(tx, request, false, onProgress).run(), { shared, retryOn });
   } catch (error) {
     const about = error instanceof RefusedAt || (error instanceof Problem && error.status < 500 && !OTHERS.has(error.code));
     if (!about) throw error;
-    return transaction(store, (tx) => new Run(tx, request, true).run(), { shared });
+    return transaction(store, (tx) => new Run(tx, request, true, onProgress).run(), { shared });
   }
 }
+
+/** Told how many operations are done; they may be undone yet. */
+type Progress = (done: number, total: number) => void;
+
+/** Operations that are done together at most, where progress is told. */
+const STEP = 500;
 
 /** Names of operations that were refused: what refers to them is not looked at. */
 class Missing extends Error {}
@@ -71,12 +77,14 @@ class Run {
   readonly #refs: ReadonlyMap<string, Operation>;
   readonly #faults: Fault[] = [];
   readonly #refused: { operation: number | null; code: string; detail: string }[] = [];
+  readonly #onProgress: Progress | undefined;
   readonly #bad = new Set<Operation>();
   #first: Problem | undefined;
   #set: ApplyingSet | undefined;
 
-  constructor(tx: Tx, request: BulkRequest, careful: boolean) {
+  constructor(tx: Tx, request: BulkRequest, careful: boolean, onProgress: Progress | undefined) {
     this.#tx = tx;
+    this.#onProgress = onProgress;
     this.#request = request;
     this.#careful = careful;
     this.#done = Array.from({ length: request.operations.length });
@@ -91,6 +99,7 @@ class Run {
       if (batch[0]!.op === 'put') await this.#put(batch);
       else if (batch[0]!.op === 'create' && this.#createMany(batch[0]!.model)) await this.#create(batch);
       else await this.#guard(batch, (some) => this.#one(some[0]!));
+      this.#onProgress?.(batch.at(-1)!.index + 1, operations.length);
     }
     if (this.#careful && this.#faults.length === 0)
       for (const [index, problem] of await nodesWithoutRole(this.#tx, operations, this.#done)) this.#refuse(operations[index], problem);
@@ -111,7 +120,13 @@ class Run {
     for (const one of operations) {
       const last = out.at(-1);
       const together = one.op === 'put' || (one.op === 'create' && this.#createMany(one.model) !== undefined);
-      const joins = last && together && last[0]!.op === one.op && last[0]!.model === one.model && ![...one.needs].some((name) => names.has(name));
+      const joins =
+        last &&
+        together &&
+        last[0]!.op === one.op &&
+        last[0]!.model === one.model &&
+        ![...one.needs].some((name) => names.has(name)) &&
+        last.length < (this.#onProgress ? STEP : operations.length);
       if (joins) last.push(one);
       else {
         out.push([one]);

@@ -19,9 +19,13 @@ export interface Ask {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   /** Problems go to stderr as JSON. */
-  readonly json?: boolean;
+  readonly json?: boolean | undefined;
   /** More lines for the problem of this answer. */
-  readonly hints?: (problem: ProblemBody) => readonly string[];
+  readonly hints?: ((problem: ProblemBody) => readonly string[]) | undefined;
+  /** The problem with places in what the person wrote, not in the request that was made of it. */
+  readonly rewrite?: ((problem: ProblemBody) => ProblemBody) | undefined;
+  /** Of an answer that goes on, where it is not GET. */
+  readonly method?: string;
 }
 
 /** The API, as a command reaches it. */
@@ -57,7 +61,7 @@ export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = pr
       throw refusal(answer, base, token, ask);
     },
     open: async (path, ask = {}) => {
-      const response = await send(base, token, 'GET', path, ask);
+      const response = await send(base, token, ask.method ?? 'GET', path, ask);
       if (response.statusCode === 200) return response;
       throw refusal(await read(response, base), base, token, ask);
     },
@@ -132,7 +136,13 @@ function reason(error: Error): string {
   return first?.message ?? (error.message || String((error as NodeJS.ErrnoException).code ?? 'no answer'));
 }
 
-function refusal({ status, headers, body }: Answer, base: URL, token: string | undefined, { json, hints }: Ask): CliError {
+/** A problem as the command tells it. */
+export function refused(problem: ProblemBody, { json, hints, rewrite }: Pick<Ask, 'json' | 'hints' | 'rewrite'>, more: readonly string[] = []): CliError {
+  const told = rewrite?.(problem) ?? problem;
+  return problemError(told, { ...(json ? { json } : {}), hints: [...more, ...(hints?.(told) ?? [])] });
+}
+
+function refusal({ status, headers, body }: Answer, base: URL, token: string | undefined, { json, hints, rewrite }: Ask): CliError {
   if (status >= 300 && status < 400)
     return new CliError('refused', `the API at ${base.origin} sends on to ${headers.location ?? 'another place'}; set CORRAL_URL to that`);
   let problem: ProblemBody | undefined;
@@ -145,5 +155,5 @@ function refusal({ status, headers, body }: Answer, base: URL, token: string | u
   }
   if (problem?.code === undefined) return problemError({ status, title: `${base.origin} answered ${status}, and not as Corral does; is CORRAL_URL right?` });
   const missing = status === 401 && token === undefined ? ['  set CORRAL_TOKEN, or name a file with --token-file'] : [];
-  return problemError(problem, { ...(json ? { json } : {}), hints: [...missing, ...(hints?.(problem) ?? [])] });
+  return refused(problem, { json, hints, rewrite }, missing);
 }
