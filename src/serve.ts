@@ -3,6 +3,7 @@ import { pino, type Logger } from 'pino';
 import { createHttpServer } from './app.ts';
 import { keepClearing } from './changes/retention.ts';
 import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
+import { clearIdempotency } from './http/idempotency.ts';
 import { loadDemo } from './fleet/demo.ts';
 import type { Config } from './kernel/config.ts';
 import { pages } from './pages/index.tsx';
@@ -63,6 +64,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     hub: corral.hub,
     pages,
     bodyLimit: config.body_limit,
+    bulkLimit: config.bulk_limit,
     version: VERSION,
     publicUrl: config.public_url,
   };
@@ -91,6 +93,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     warn: (message, error) => log.warn({ err: error }, message),
   });
   dispatcher.start();
+  const stopClearing = clearIdempotency(corral.pool, (message, error) => log.warn({ err: error }, message));
   const stopForgetting = keepClearing(corral.pool, config.history_days, (message, error) => log.warn({ err: error }, message));
   const { address, port, family } = server.address() as AddressInfo;
   const url = config.public_url ?? `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
@@ -114,6 +117,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
       await closed;
       clearInterval(timer);
       await dispatcher.stop();
+      stopClearing();
       await stopForgetting();
       await corral.close();
     },

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { changeCommands } from './commands/changes.ts';
 import { classesCommand } from './commands/classes.ts';
+import { applyCommand } from './commands/apply.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { consoleCommand } from './commands/console.ts';
@@ -65,6 +66,7 @@ export function program(): Command {
     explainCommand,
     tokenCommand,
     fleetCommands,
+    applyCommand,
     keysCommand,
     classesCommand,
     consoleCommand,

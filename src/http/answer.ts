@@ -21,6 +21,8 @@ export interface Services {
   readonly hub: Hub;
   readonly pages: Pages;
   readonly bodyLimit: number;
+  /** Of POST /bulk; 32 MiB when left out. */
+  readonly bulkLimit?: number;
   readonly version: string;
   /** How clients reach this API, where that is not what they asked. */
   readonly publicUrl?: string | undefined;

@@ -60,6 +60,7 @@ export const settings = {
   log_level: setting('CORRAL_LOG_LEVEL', z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), 'Least level that is logged.'),
   pool_size: setting('CORRAL_POOL_SIZE', whole(2, 500).default(16), 'Database connections of this process.'),
   body_limit: setting('CORRAL_BODY_LIMIT', whole(1024, 1_073_741_824).default(1_048_576), 'Largest body of a request, in bytes.'),
+  bulk_limit: setting('CORRAL_BULK_LIMIT', whole(1024, 1_073_741_824).default(33_554_432), 'Largest body of POST /bulk, in bytes.'),
   report_limit: setting('CORRAL_REPORT_LIMIT', whole(1024, 268_435_456).default(16_777_216), 'Largest report or fact set of a host, unpacked, in bytes.'),
   reports_kept: setting('CORRAL_REPORTS_KEPT', whole(1, 10_000).default(20), 'Reports of each node that are kept; the oldest go as new ones come.'),
   stale_after: setting(

@@ -45,6 +45,7 @@ export async function testCorral(env: Record<string, string> = {}, { keepAlive }
     hub: corral.hub,
     pages,
     bodyLimit: config.body_limit,
+    bulkLimit: config.bulk_limit,
     version: 'test',
   };
   const http = createHttpServer({ services, documents: corral.documents, log: pino({ level: 'silent' }), keepAlive });
