@@ -14,6 +14,7 @@ import { serveEvents } from './events/stream.ts';
 import { Tail } from './events/tail.ts';
 import { isWatchPath, Watch } from './events/watch.ts';
 import { apiRoutes } from './http/api.ts';
+import { bulkRoutes } from './http/bulk.ts';
 import { explainRoutes } from './http/explain.ts';
 import { changeRoutes } from './http/changes.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
@@ -162,6 +163,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   app.route('/', changeRoutes(services, documents));
   app.route('/', webhookRoutes(services));
   app.route('/', explainRoutes(services));
+  app.route('/', bulkRoutes(services, log));
   app.route('/', apiRoutes(services));
   app.route('/', reportRoutes(services));
   for (const path of ['/', '/openapi.json', '/docs', '/documents', '/healthz', '/readyz', '/style.css', '/api/v1']) {
