@@ -20,11 +20,10 @@ const PLACES: readonly (readonly string[])[] = [
 function placesIn(...bodies: readonly (DocumentBody | null)[]): readonly (readonly string[])[] {
   const keys = new Set<string>();
   for (const body of bodies) {
-    const layers = body?.['layers'];
-    const mine = isObject(layers) ? layers['secret_keys'] : undefined;
+    const mine = body?.['secret_keys'];
     if (Array.isArray(mine)) for (const key of mine) keys.add(String(key));
   }
-  return [...PLACES, ...[...keys].map((key) => ['layers', 'data', key])];
+  return [...PLACES, ...[...keys].map((key) => ['data', key])];
 }
 
 /** Two versions of a body without secrets; one that changed can be told from one that did not. */

@@ -88,10 +88,11 @@ describe('secrets', () => {
 
   it('of layers are those that the layers call so, before or after', () => {
     const layers = (password: string, ...secret_keys: string[]): DocumentBody => ({
-      layers: { data: { 'ntp::servers': ['a'], 'db::password': password }, secret_keys },
+      data: { 'ntp::servers': ['a'], 'db::password': password },
+      secret_keys,
     });
     expect(difference(layers('hunter1', 'db::password'), layers('hunter2', 'db::password'), names).patch).toEqual([
-      { op: 'replace', path: '/layers/data/db::password', value: OTHER_SECRET },
+      { op: 'replace', path: '/data/db::password', value: OTHER_SECRET },
     ]);
     expect(JSON.stringify(difference(layers('hunter1'), layers('hunter2', 'db::password'), names))).not.toMatch(/hunter/);
     expect(JSON.stringify(difference(layers('hunter1', 'db::password'), layers('hunter2'), names))).not.toMatch(/hunter/);
