@@ -10,6 +10,7 @@ import { documentCommands } from './commands/documents.ts';
 import { explainCommand } from './commands/explain.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { keysCommand } from './commands/keys.ts';
+import { ldapCommand } from './commands/ldap.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { serveCommand } from './commands/serve.ts';
 import { thingCommands } from './commands/things.ts';
@@ -65,6 +66,7 @@ export function program(): Command {
     changeCommands,
     explainCommand,
     tokenCommand,
+    ldapCommand,
     fleetCommands,
     applyCommand,
     keysCommand,

@@ -1,12 +1,28 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import { z } from 'zod';
+import { ldapSchema } from './config.ldap.ts';
+import { oidcSchema } from './config.oidc.ts';
+import { hidden } from './hidden.ts';
 
 const flag = z
   .union([z.boolean(), z.enum(['0', '1', 'true', 'false', 'yes', 'no'])])
   .transform((value) => value === true || value === '1' || value === 'true' || value === 'yes');
 const whole = (min: number, max: number) =>
   z.union([z.number(), z.string().regex(/^\d+$/, 'must be a whole number').transform(Number)]).pipe(z.int().min(min).max(max));
+
+/** A mapping: in the file as it is, in the environment as JSON or as the path of a YAML file. */
+const mapping = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value, context) => {
+    if (typeof value !== 'string') return value;
+    try {
+      return value.trimStart().startsWith('{') ? JSON.parse(value) : readConfigFile(value);
+    } catch (error) {
+      const message = error instanceof ConfigError ? error.message.replace('CORRAL_CONFIG: ', '') : 'must be JSON, or the path of a YAML file';
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    }
+  }, schema.optional());
 
 interface Setting<T extends z.ZodType> {
   readonly env: string;
@@ -106,6 +122,18 @@ export const settings = {
     whole(0, 36_500).default(365),
     'Days that changes and the documents of the past are kept; 0 keeps them for ever. The newest of each document stays, and what its host has.',
   ),
+  ldap: setting(
+    'CORRAL_LDAP',
+    mapping(ldapSchema),
+    'The LDAP directory or Active Directory that people may log in with (docs/identities.md): JSON, or the path of a YAML file.',
+  ),
+  ldap_bind_password: setting('CORRAL_LDAP_BIND_PASSWORD', hidden.optional(), 'The password of bind_dn in ldap, in place of the one there.', true),
+  oidc: setting(
+    'CORRAL_OIDC',
+    mapping(oidcSchema),
+    'The OpenID Connect provider that people may log in with (docs/identities.md): JSON, or the path of a YAML file.',
+  ),
+  oidc_client_secret: setting('CORRAL_OIDC_CLIENT_SECRET', hidden.optional(), 'The client secret in oidc, in place of the one there.', true),
   stop_timeout: setting('CORRAL_STOP_TIMEOUT', whole(0, 3600).default(30), 'Seconds that a stop waits for requests in flight.'),
 } as const;
 
@@ -145,7 +173,10 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): L
     const raw = source === 'environment' ? given : source === 'file' ? fromFile[name] : undefined;
     const parsed = schema.safeParse(raw);
     if (parsed.success) config[name] = parsed.data;
-    else faults.push(`${source === 'file' ? `${file}: ${name}` : variable}: ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
+    else {
+      const where = source === 'file' ? `${file}: ${name}` : variable;
+      faults.push(...parsed.error.issues.map(({ path, message }) => `${[where, ...path].join('.')}: ${message}`));
+    }
     sources[name] = source;
   }
   if (faults.length > 0) throw new ConfigError(faults.join('\n'));
@@ -183,7 +214,8 @@ export function explainConfig(loaded: LoadedConfig): ExplainedSetting[] {
     return {
       setting: name,
       variable: env,
-      value: secret && value !== undefined ? '(hidden)' : (value ?? null),
+      /* Through JSON, in which what is hidden within stays so. */
+      value: secret && value !== undefined ? '(hidden)' : typeof value === 'object' ? JSON.parse(JSON.stringify(value)) : (value ?? null),
       source: loaded.sources[name as Name],
       meaning,
     };

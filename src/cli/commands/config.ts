@@ -22,7 +22,8 @@ export function configCommand(program: Command): void {
         const { dump } = await import('js-yaml');
         process.stdout.write(dump(settings, { noRefs: true, lineWidth: -1 }));
       } else {
-        const rows = settings.map((one) => [one.variable, one.setting, one.value === null ? '-' : String(one.value), one.source, one.meaning]);
+        const shown = (value: unknown): string => (value === null ? '-' : typeof value === 'object' ? JSON.stringify(value) : String(value));
+        const rows = settings.map((one) => [one.variable, one.setting, shown(one.value), one.source, one.meaning]);
         const columns = ['variable', 'in the file', 'value', 'source', 'meaning'].map((title) => ({ title }));
         console.log(table(columns, rows, { width: terminalWidth(), colour: colourful(process.stdout) }));
         if (loaded.file !== undefined) console.log(`\nFile: ${loaded.file}`);
