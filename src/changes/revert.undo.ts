@@ -118,15 +118,17 @@ async function setRow(undo: Undo, { table, id }: NetRow, before: Columns): Promi
     if (field) patch[field.name] = before[column];
     else raw[column] = before[column];
   }
-  if (Object.keys(raw).length > 0) {
+  const written = Object.keys(raw).length > 0;
+  if (written) {
     if (model) await touch(tx, model, [id]);
     const sets = Object.keys(raw).map((column) => sql`${sql.id(column)} = x.${sql.id(column)}`);
     await sql`update ${sql.id(table)} t set ${sql.join(sets)}, version = t.version + 1, updated_at = now()
       from jsonb_populate_record(null::${sql.id(table)}, ${JSON.stringify(raw)}::jsonb) x where t.id = ${id}`.execute(tx.db);
     tx.em.clear();
-    if (model) await touch(tx, model, [id]);
   }
-  if (model && Object.keys(patch).length > 0 && (await patchRow(tx, model, id, patch))) await countOwner(tx, model, id);
+  if (!model || (!written && Object.keys(patch).length === 0)) return;
+  /* With nothing in it, it still has done what follows from a change. */
+  if ((await patchRow(tx, model, id, patch)) || written) await countOwner(tx, model, id);
 }
 
 /** Deletes what was made, so that hosts are told to remove it. */

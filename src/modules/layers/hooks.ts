@@ -29,6 +29,12 @@ function refuse(scope: Scope, targets: Input, layer: Pick<Layer, 'data' | 'merge
 const withoutNull = (secrets: Values): Values => Object.fromEntries(Object.entries(secrets).filter(([, value]) => value !== null));
 const mapping = (value: unknown): Values => (value ?? {}) as Values;
 
+/** A layer that is there from now on. */
+async function arrived(tx: Tx, id: number): Promise<void> {
+  await checkConflicts(tx, await layerOf(tx, id));
+  await touchReach(tx, [id]);
+}
+
 export const layerHooks: Hooks = {
   prepare: async (tx, input) => {
     /* The id is part of what secrets are sealed with, so it is taken before the row is made. */
@@ -39,10 +45,10 @@ export const layerHooks: Hooks = {
     return { ...input, id, secrets: sealSecrets(tx.store.secrets, id, secrets) };
   },
   created: async (tx, id) => {
-    await checkConflicts(tx, await layerOf(tx, id));
-    await touchReach(tx, [id]);
+    await arrived(tx, id);
     return undefined;
   },
+  restored: arrived,
   change: async (tx, id, patch) => {
     await touchReach(tx, [id]);
     const now = await layerOf(tx, id);
