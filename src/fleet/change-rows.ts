@@ -4,6 +4,7 @@ import { columnsSql, type Field, type Model } from '../db/catalog.ts';
 import { patchRow } from '../db/write.ts';
 import { touch, type Tx, type Values } from '../db/transaction.ts';
 import { cephKeyContext } from '../modules/hooks.ts';
+import { readLayers } from '../modules/layers/stored.ts';
 import { plainAddress, type Target } from './keys.ts';
 import type { Planned } from './plan.ts';
 
@@ -30,7 +31,7 @@ export async function changeRows(
     const patch: Values = {};
     for (const [name, value] of Object.entries(row.values)) {
       const field = model.field.get(name)!;
-      if (await same(tx, id, field, value, now[name])) continue;
+      if (await same(tx, model, id, field, value, now[name])) continue;
       patch[name] = field.ref !== undefined && value !== null ? (value as Target).id : value;
     }
     const secretUuid = row.kept['secret_uuid'];
@@ -44,10 +45,17 @@ export async function changeRows(
   }
 }
 
-async function same(tx: Tx, id: number, field: Field, given: unknown, now: unknown): Promise<boolean> {
+async function same(tx: Tx, model: Model, id: number, field: Field, given: unknown, now: unknown): Promise<boolean> {
+  if (field.writeOnly && model.resource.noun === 'layer') return givesNoOther(tx, id, given as Values);
   if (field.writeOnly) return given === (await secretOf(tx, id));
   if (given !== null && now !== null && field.ref !== undefined) return (given as Target).key === now;
   return sameValue(field, given, now);
+}
+
+/** Whether these secrets leave a layer as it is: those that are not given stay, null removes one. */
+async function givesNoOther(tx: Tx, id: number, given: Values): Promise<boolean> {
+  const [layer] = await readLayers(tx.db, tx.store.secrets, sql`l.id = ${id}`);
+  return Object.entries(given).every(([key, value]) => isDeepStrictEqual(value, layer?.secrets[key] ?? null));
 }
 
 /** Whether what is given is what a row shows; of a field that names no other thing. */

@@ -5,11 +5,12 @@ import { columnsSql, type Field, type Model } from '../db/catalog.ts';
 import type { Values } from '../db/transaction.ts';
 import { toYaml } from '../documents/yaml.ts';
 import { cephKeyContext } from '../modules/hooks.ts';
+import { openSecrets } from '../modules/layers/stored.ts';
 import { fleetModels, keptFields } from './fleet-file.ts';
 import { isFilled, poolIsWhole } from './free-pool.ts';
 
 export interface ExportOptions {
-  /** Write the secrets of Ceph keys too, in clear. */
+  /** Write the secrets of Ceph keys and of layers too, in clear. */
   readonly secrets?: boolean;
 }
 
@@ -33,7 +34,7 @@ export async function* exportFleet({ pool, catalog, store }: Pick<Corral, 'pool'
     await client.query('begin transaction isolation level repeatable read, read only');
     yield heading(options);
     for (const model of fleetModels(catalog)) {
-      const open = options.secrets && model.resource.noun === 'ceph_key' ? await secretsOf(client, store) : undefined;
+      const open = options.secrets ? await secretsOf(client, store, model) : undefined;
       let first = true;
       for await (const rows of pages(client, { catalog, store }, model)) {
         const chunk = rows.map((row) => listItem(wireRow(model, row, open))).join('');
@@ -51,8 +52,8 @@ export async function* exportFleet({ pool, catalog, store }: Pick<Corral, 'pool'
 
 function heading({ secrets }: ExportOptions): string {
   const about = secrets
-    ? '# It holds the secrets of Ceph keys: keep it as you keep those.\n'
-    : '# The secrets of Ceph keys are left out: an import into an empty database makes new ones.\n';
+    ? '# It holds the secrets of Ceph keys and layers: keep it as you keep those.\n'
+    : '# Secrets are left out: an import into an empty database makes new ones of Ceph keys, and none of layers.\n';
   return `# A fleet, as \`corral export\` wrote it; \`corral import\` reads it. Sizes and memory are bytes.\n${about}# Tokens are left out, and free addresses that their subnet brings by itself.\n`;
 }
 
@@ -93,13 +94,13 @@ function isWanted(model: Model, gaps: readonly number[]): RawBuilder<unknown> {
 }
 
 /** What of a row is written, in the order of the declaration. */
-function wireRow(model: Model, row: Values, secrets: ReadonlyMap<number, string> | undefined): Values {
+function wireRow(model: Model, row: Values, secrets: ReadonlyMap<number, unknown> | undefined): Values {
   const out: Values = {};
   for (const name of Object.keys(keptFields[model.resource.noun] ?? {})) if (row[name] !== undefined && name === 'id') out[name] = row[name];
   for (const field of model.fields) {
     if (field.readOnly) continue;
     if (!field.writeOnly) put(out, field, row[field.name]);
-    else if (secrets) out[field.name] = secrets.get(row['id'] as number);
+    else if (secrets?.has(row['id'] as number)) out[field.name] = secrets.get(row['id'] as number);
   }
   for (const name of ['secret_uuid', 'fill']) if (row[name] !== undefined) out[name] = row[name];
   for (const [name, parts] of Object.entries(model.parts)) {
@@ -129,7 +130,13 @@ function listItem(row: Values): string {
   return toYaml([row]).replace(/^(?=.)/gm, '  ');
 }
 
-async function secretsOf(client: PoolClient, store: Corral['store']): Promise<Map<number, string>> {
+/** What a noun's write-only field holds, in clear, by id; undefined for a noun whose secrets are not part of a fleet. */
+async function secretsOf(client: PoolClient, store: Corral['store'], model: Model): Promise<Map<number, unknown> | undefined> {
+  if (model.resource.noun === 'layer') {
+    const { rows } = await client.query<{ id: string; secrets: Record<string, string> }>("select id, secrets from layer where secrets <> '{}'");
+    return new Map(rows.map((row) => [Number(row.id), openSecrets(store.secrets, Number(row.id), row.secrets)]));
+  }
+  if (model.resource.noun !== 'ceph_key') return undefined;
   const { rows } = await client.query<{ id: string; ceph_cluster_id: string; entity: string; secret: string }>(
     'select id, ceph_cluster_id, entity, secret from ceph_key',
   );

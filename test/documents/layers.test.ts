@@ -50,7 +50,7 @@ describe('values of one key, the most important first', () => {
 
   test('of names that JavaScript has its own meaning for are like any other', () => {
     const data = JSON.parse('{"__proto__": {"__proto__": 1}, "constructor": {"a": 1}}') as Layer['data'];
-    const merged = mergeLayers([layer('a', { data, merge: { constructor: 'deep' } }), layer('b', { weight: 1, data })]);
+    const merged = mergeLayers([layer('a', { data, merge: { ['constructor']: 'deep' as Strategy } }), layer('b', { weight: 1, data })]);
     expect(JSON.stringify(merged.data)).toBe('{"__proto__":{"__proto__":1},"constructor":{"a":1}}');
     expect(({} as { a?: unknown }).a).toBe(undefined);
   });

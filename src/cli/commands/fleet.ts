@@ -27,7 +27,7 @@ export function fleetCommands(program: Command): void {
     .summary('write the whole fleet as a fleet file')
     .description(`Writes the whole fleet as YAML that corral import reads.${WHERE}`)
     .option('-o, --output <file>', 'write to this file, once all is there', '-')
-    .option('--secrets', 'write the secrets of Ceph keys too, in clear')
+    .option('--secrets', 'write the secrets of Ceph keys and layers too, in clear')
     .addHelpText('after', '\nExamples:\n  corral export -o fleet.yaml\n  corral export --secrets | gpg -e -r ops > fleet.yaml.gpg')
     .action(exportFile);
   const count = (text: string): number => {
