@@ -82,7 +82,15 @@ async function attempt(settings: LdapSettings, url: string, trace: Trace, name?:
     const person =
       settings.user_dn === undefined ? await bySearch(client, settings, trace, name, password) : await direct(client, settings, trace, name, password);
     if (person === undefined) return undefined;
-    const groups = await trace('groups', () => groupsOf(client, settings, person), describeGroups);
+    const groups = await trace(
+      'groups',
+      async () => {
+        /* Groups are for the searching account to see, not for every person. */
+        if (settings.user_dn === undefined && password !== undefined) await bindAsService(client, settings);
+        return groupsOf(client, settings, person);
+      },
+      describeGroups,
+    );
     const { subject, full_name, email } = person;
     return {
       source: 'ldap',
@@ -99,10 +107,11 @@ async function attempt(settings: LdapSettings, url: string, trace: Trace, name?:
 
 /** Searches as the account of the settings (or nobody), and checks the password with the DN that was found. */
 async function bySearch(client: Client, settings: LdapSettings, trace: Trace, name?: string, password?: string): Promise<Found | undefined> {
-  const bind = async (): Promise<void> => {
-    if (settings.bind_dn !== undefined) await client.bind(settings.bind_dn, bindPassword(settings));
-  };
-  await trace('bind', bind, () => settings.bind_dn ?? 'nobody: bind_dn is not set');
+  await trace(
+    'bind',
+    () => bindAsService(client, settings),
+    () => settings.bind_dn ?? 'nobody: bind_dn is not set',
+  );
   if (name === undefined) {
     await trace(
       'search',
@@ -122,8 +131,6 @@ async function bySearch(client: Client, settings: LdapSettings, trace: Trace, na
     () => bindAs(client, person.dn, password),
     () => `the password of ${person.dn} is right`,
   );
-  /* Groups are for the searching account to see, not for every person. */
-  if (settings.bind_dn !== undefined) await bind();
   return person;
 }
 
@@ -159,6 +166,10 @@ async function direct(client: Client, settings: LdapSettings, trace: Trace, name
       () => `and it is that of ${person.dn}`,
     );
   return person;
+}
+
+async function bindAsService(client: Client, settings: LdapSettings): Promise<void> {
+  if (settings.bind_dn !== undefined) await client.bind(settings.bind_dn, bindPassword(settings));
 }
 
 async function bindAs(client: Client, dn: string, password: string): Promise<void> {
