@@ -52,11 +52,11 @@ export async function bulk(store: Store, request: BulkRequest, onProgress?: Prog
   const put = new Set(request.operations.filter((one) => one.op === 'put').map((one) => one.model));
   const retryOn = models.flatMap((model) => [...(put.has(model) ? uniqueKeys(model) : []), ...(store.hooks[model.resource.noun]?.retryOn ?? [])]);
   try {
-    return await transaction(store, (tx) => new Run(tx, request, false, onProgress).run(), { shared, retryOn });
+    return await transaction(store, (tx) => new Run(tx, request, false, onProgress).run(), { shared, retryOn, aloneAgain: true });
   } catch (error) {
     const about = error instanceof RefusedAt || (error instanceof Problem && error.status < 500 && !OTHERS.has(error.code));
     if (!about) throw error;
-    return transaction(store, (tx) => new Run(tx, request, true, onProgress).run(), { shared });
+    return transaction(store, (tx) => new Run(tx, request, true, onProgress).run(), { shared, aloneAgain: true });
   }
 }
 

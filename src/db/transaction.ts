@@ -97,6 +97,8 @@ export interface Tx {
 export interface TxOptions {
   /** The transaction writes rows that documents of many nodes read. */
   readonly shared?: boolean;
+  /** When it lost against another, run it again while no other writes: of many rows it would lose again. */
+  readonly aloneAgain?: boolean;
   /** The noun that errors are told of. */
   readonly model?: Model;
   /** Constraints after whose violation the transaction is run again. */
@@ -146,7 +148,7 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
       const value = await outer.transactional(async (em) => {
         const db = em.getKysely() as unknown as Db;
         const tx: Tx = { store, em, db, touched: new Set() };
-        await begin(tx, options);
+        await begin(tx, options.shared || (attempt > 1 && options.aloneAgain));
         await origin?.first?.(tx);
         const done = await work(tx);
         await settle(tx);
@@ -171,7 +173,7 @@ export async function transaction<T>(store: Store, work: (tx: Tx) => Promise<T>,
 }
 
 /** Takes the lock, and says to the triggers that keep changes whose this one is. */
-async function begin({ store, db }: Tx, options: TxOptions): Promise<void> {
+async function begin({ store, db }: Tx, alone: boolean | undefined): Promise<void> {
   const { origin } = store;
   const set = (name: string, value: string | number | undefined): RawBuilder<unknown> => sql`set_config(${sql.lit(name)}, ${String(value ?? '')}, true)`;
   const settings = [
@@ -182,7 +184,7 @@ async function begin({ store, db }: Tx, options: TxOptions): Promise<void> {
     set('corral.plan', origin?.plan === 'only' ? 'on' : ''),
   ];
   /* What is rolled back in the end shows nobody a document, so the console's sandbox holds up no other writer. */
-  const lock = options.shared ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
+  const lock = alone ? sql`pg_advisory_xact_lock` : sql`pg_advisory_xact_lock_shared`;
   const first = store.within ? settings : [sql`${lock}(${sql.lit(DOCUMENT_LOCK)})`, ...settings];
   await sql`${prepared}select ${sql.join(first)}`.execute(db);
 }
