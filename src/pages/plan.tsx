@@ -19,7 +19,7 @@ const PlanRow = ({ catalog, row }: { catalog: Catalog; row: ChangeRow }) => {
     <article class="row-change">
       <h3>
         <Badge state={opWords[row.op]} /> <span class="muted">{model ? nounOf(model) : row.noun.replaceAll('_', ' ')}</span>{' '}
-        {model && row.op !== 'create' && row.id !== null ? <a href={keyHref(model, String(row.id))}>{name}</a> : name}
+        <b>{model && row.op !== 'create' && row.id !== null ? <a href={keyHref(model, String(row.id))}>{name}</a> : name}</b>
       </h3>
       <RowFields catalog={catalog} row={row} />
     </article>
