@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import { Problem, pointer, type Fault } from '../../kernel/problem.ts';
 import type { Tx } from '../../db/transaction.ts';
 import { membersOf, nodesOfLayers } from './reach.ts';
@@ -9,14 +9,24 @@ import type { Strategy } from './types.ts';
 const conflict = (faults: readonly Fault[]): Problem =>
   new Problem('layer-conflict', faults.map((one) => `${one.pointer} ${one.message}`).join('; '), { faults });
 
-/** Layers that set or declare any of these keys, classes or parameters. */
-function holders(tx: Tx, keys: readonly string[], parameters: readonly string[] = [], classes: readonly string[] = []): Promise<StoredLayer[]> {
-  const any = (column: string, names: readonly string[]) => sql`jsonb_exists_any(${sql.id('l', column)}, ${[...names]}::text[])`;
-  return readLayers(
-    tx.db,
-    tx.store.secrets,
-    sql`(${any('data', keys)} or ${any('secrets', keys)} or ${any('merge', keys)} or ${any('parameters', parameters)} or ${any('classes', classes)})`,
-  );
+const any = (column: string, names: readonly string[]): RawBuilder<unknown> => sql`jsonb_exists_any(${sql.id('l', column)}, ${[...names]}::text[])`;
+
+/** Layers that set or declare any of these keys. */
+function holders(tx: Tx, keys: readonly string[]): Promise<StoredLayer[]> {
+  return readLayers(tx.db, tx.store.secrets, sql`(${any('data', keys)} or ${any('secrets', keys)} or ${any('merge', keys)})`);
+}
+
+/**
+ * Layers that one may contradict, itself among them: those that declare a strategy of its keys, those that set a key
+ * whose strategy it declares, and those of its scope and weight that may reach the same nodes and set the same.
+ */
+function rivals(tx: Tx, layer: StoredLayer): Promise<StoredLayer[]> {
+  const keys = keysOf(layer);
+  const declared = Object.keys(layer.merge);
+  const same = sql`l.scope = ${layer.scope} and l.weight = ${layer.weight}
+    and exists (select from layer o where o.id = ${layer.id} and (l.site_id, l.environment, l.node_id) is not distinct from (o.site_id, o.environment, o.node_id))
+    and (${any('data', keys)} or ${any('secrets', keys)} or ${any('parameters', Object.keys(layer.parameters))} or ${any('classes', Object.keys(layer.classes))})`;
+  return readLayers(tx.db, tx.store.secrets, sql`(${any('merge', keys)} or ${any('data', declared)} or ${any('secrets', declared)} or ${same})`);
 }
 
 const declaredBy = (layers: readonly StoredLayer[]): Record<string, Strategy> => Object.fromEntries(layers.flatMap((one) => Object.entries(one.merge)));
@@ -38,7 +48,7 @@ async function meet(tx: Tx, a: StoredLayer, b: StoredLayer): Promise<boolean> {
  * @throws Problem layer-conflict
  */
 export async function checkConflicts(tx: Tx, layer: StoredLayer, dropped: readonly string[] = []): Promise<void> {
-  const found = await holders(tx, keysOf(layer), Object.keys(layer.parameters), Object.keys(layer.classes));
+  const found = await rivals(tx, layer);
   const others = found.filter((one) => one.id !== layer.id);
   const faults = strategyConflicts(layer, others);
   const declared = declaredBy(found);
