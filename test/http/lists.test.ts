@@ -26,6 +26,11 @@ async function comesBack(): Promise<void> {
     );
     await post('/heartbeats', { node: fqdn, observation: { things, facts: { cores: i } } });
     await corral.pool.query("insert into tombstone (node_id, kind, name) select id, 'bridge', $2 from node where fqdn = $1", [fqdn, `br-9-${i}`]);
+    await corral.pool.query(
+      `with w as (insert into webhook (name, url, secret, enabled) values ('back-' || $1::int, 'https://example.com/', 'x', false) returning id)
+        insert into webhook_delivery (webhook_id, change, next_at, last_status, error) select id, $1, now(), nullif($1, 1) + 500, 'it answered ' || nullif($1, 1) + 500 from w`,
+      [i],
+    );
   }
 }
 

@@ -133,6 +133,10 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
       patch: { weight: 5 },
     },
     token: { input: (i) => ({ name: `token-${i}`, kind: 'reader' }), patch: { name: 'renamed' } },
+    webhook: {
+      input: (i) => ({ name: `hook-${i}`, url: `https://example.com/${i}`, kinds: ['vm'], ...sometimes(i, { description: 'x' }) }),
+      patch: { kinds: [], enabled: false },
+    },
   };
 }
 

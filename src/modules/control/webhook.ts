@@ -59,7 +59,7 @@ export const webhook: Resource = {
     description: f.text('Anything worth knowing about it.').nullable(),
   },
   computed: {
-    failing_since: { schema: z.iso.datetime().nullable().describe('Since when no delivery succeeded; null: the last one did.') },
+    failing_since: { schema: z.string().nullable().describe('Since when no delivery succeeded; null: the last one did.') },
     disabled_reason: { schema: z.string().nullable().describe('Why Corral disabled it; null: it did not.') },
     delivered: { schema: z.int().nullable().describe('Number of the newest change that was delivered.') },
     waiting: {
