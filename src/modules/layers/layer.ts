@@ -8,6 +8,7 @@ import { Node } from '../place/node.ts';
 import { Site } from '../place/site.ts';
 import { classFault, classParameterFault, keyFault, parameterFault } from './names.ts';
 import { NodeGroup } from './node-group.ts';
+import { targetSql } from './stored.ts';
 import { roles, scopes, strategies, type Strategy, type Values } from './types.ts';
 
 export const LayerEntity = defineEntity({
@@ -117,13 +118,18 @@ export const layer: Resource = {
     description: f.text('Anything worth knowing about it.').nullable(),
   },
   computed: {
+    target: {
+      schema: z.string().nullable().describe('The name of what it is attached to; null for everything.'),
+      type: 'text',
+      sql: (t) => targetSql(t),
+    },
     secret_keys: {
       schema: z.array(z.string()).describe('The keys of its secrets.'),
       type: 'json',
       sql: (t) => sql`(select coalesce(json_agg(k order by k), '[]'::json) from jsonb_object_keys(${sql.id(t)}.secrets) as k)`,
     },
   },
-  columns: ['name', 'scope', 'site', 'environment', 'role', 'customer', 'node_group', 'node', 'weight', 'description'],
+  columns: ['name', 'scope', 'target', 'weight', 'description'],
   shared: true,
   constraints: {
     layer_target: {

@@ -23,12 +23,18 @@ export interface StoredLayer extends Layer {
   readonly sealed: Readonly<Record<string, string>>;
 }
 
+/** SQL of the name of what the layer of this alias is attached to. */
+export function targetSql(alias: string): RawBuilder<unknown> {
+  const t = sql.id(alias);
+  return sql`coalesce(${t}.environment, ${t}.role, (select s.name from site s where s.id = ${t}.site_id), (select c.name from customer c where c.id = ${t}.customer_id),
+    (select g.name from node_group g where g.id = ${t}.node_group_id), (select n.fqdn from node n where n.id = ${t}.node_id))`;
+}
+
 /** Layers of a condition on `l`, secrets opened. */
 export async function readLayers(db: Db, box: SecretBox, where: RawBuilder<unknown>): Promise<StoredLayer[]> {
   type Row = Omit<StoredLayer, 'secrets'>;
   const { rows } = await sql<Row>`select l.id::float8 as id, l.name, l.scope, l.weight, l.classes, l.parameters, l.data, l.merge, l.schema, l.secrets as sealed,
-    l.node_group_id::float8 as group, coalesce(l.environment, l.role, (select s.name from site s where s.id = l.site_id), (select c.name from customer c where c.id = l.customer_id),
-      (select g.name from node_group g where g.id = l.node_group_id), (select n.fqdn from node n where n.id = l.node_id)) as target
+    l.node_group_id::float8 as group, ${targetSql('l')} as target
     from layer l where ${where} order by l.id`.execute(db);
   return rows.map((row) => ({ ...row, secrets: openSecrets(box, row.id, row.sealed) }));
 }
