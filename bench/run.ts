@@ -13,6 +13,7 @@ import { manyAtOnce } from './bulk.ts';
 import { creation, prepare } from './creation.ts';
 import { planning } from './planning.ts';
 import { agents, memory, serving } from './serving.ts';
+import { watching } from './watching.ts';
 import { ADMIN, get, median, root, scratch, startServer, until, type Line, type Server } from './support.ts';
 
 const only = process.argv[2]?.split('');
@@ -157,6 +158,11 @@ if (wanted('k')) {
   const { server, corral, close } = await rig(100, 500);
   await prepare(corral);
   add(await manyAtOnce(server, corral));
+  await close();
+}
+if (wanted('w')) {
+  const { server, corral, close } = await rig(100, 500);
+  add(await watching(server, corral.url));
   await close();
 }
 if (wanted('c', 'd')) {
