@@ -28,6 +28,8 @@ export interface ChangeQuery {
 }
 
 const LIMIT = 50;
+/** What mostly comes along with other things, and is named after them. */
+const ALONG = ['address', 'network_membership', 'hypervisor_method', 'vm_interface', 'volume'];
 /** Things that a list names of each change. */
 const THINGS = 5;
 
@@ -171,7 +173,7 @@ function headOf(row: HeadRow, things: ChangeHead['things']): ChangeHead {
 async function firstThings(db: Db, catalog: Catalog, changes: readonly number[]): Promise<Map<number, ChangeHead['things']>> {
   const { rows } =
     await sql<RawRow>`select r.change_id::float8 as change_id, r.noun, r.row_id::float8 as row_id, r.op, r.before, r.after from unnest(${changes}::bigint[]) as x (id),
-    lateral (select * from change_row r where r.change_id = x.id order by r.noun = 'tombstone', r.id limit ${THINGS}) r`.execute(db);
+    lateral (select * from change_row r where r.change_id = x.id order by r.noun = 'tombstone', r.noun = any(${ALONG}::text[]), r.id limit ${THINGS}) r`.execute(db);
   const out = new Map<number, Omit<ChangeRow, 'before' | 'after'>[]>();
   for (const id of changes) {
     const shown = await presentRows(
@@ -232,7 +234,7 @@ export async function thingHistory(
   model: Model,
   key: string,
   { field, after, limit }: { field: Field | undefined; after: number | undefined; limit: number },
-): Promise<{ history: HistoryEntry[]; next: number | undefined }> {
+): Promise<{ history: HistoryEntry[]; next: number | undefined; title: string }> {
   const ids = await idsOf(db, catalog, model, key);
   if (ids.length === 0) throw notFound(model, key);
   const about = await aboutSql(db, model, ids, field);
@@ -246,14 +248,16 @@ export async function thingHistory(
   const shown = new Set(order.slice(0, limit));
   const kept = rows.filter((row) => shown.has(Number(row.number)));
   const history: HistoryEntry[] = [];
+  let title = key;
   for (const [i, one] of (await presentRows(db, catalog, kept)).entries()) {
     if (field && !field.list && !(field.name in (one.before ?? {})) && !(field.name in (one.after ?? {}))) continue;
     const value = (side: ChangeRow['before']): unknown => (field && !field.list ? (side?.[field.name] ?? null) : (side ?? null));
+    if (one.noun === model.resource.noun) title = one.label ?? one.key;
     const { number: change, at, actor, message } = kept[i]!;
     const { noun, id, op } = one;
     history.push({ change: Number(change), at: new Date(at).toISOString(), actor, message, noun, id, op, before: value(one.before), after: value(one.after) });
   }
-  return { history, next: order.length > limit ? order[limit - 1] : undefined };
+  return { history, title, next: order.length > limit ? order[limit - 1] : undefined };
 }
 
 async function isMissing(db: Db, model: Model, ids: readonly number[]): Promise<boolean> {

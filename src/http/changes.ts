@@ -121,9 +121,8 @@ async function history(services: Services, context: Ctx, path: string, suffix: F
   const found = await thingHistory(services.db(), services.catalog, model, key, { field, after, limit });
   const { next, headers } = linked(url, found.next);
   const data = { history: found.history, ...(next === undefined ? {} : { next }) };
-  return answer(context, format, data, () => services.pages.history(pageContext(services, context), { model, key, field, entries: found.history, next }), {
-    headers,
-  });
+  const view = { model, key, title: found.title, field, entries: found.history, next };
+  return answer(context, format, data, () => services.pages.history(pageContext(services, context), view), { headers });
 }
 
 async function diff(services: Services, documents: DocumentService, context: Ctx): Promise<Response> {

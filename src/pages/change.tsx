@@ -23,12 +23,14 @@ const Revert = ({ view }: { view: ChangeView }) => {
             placeholder={`Revert change ${number}${message === null ? '' : `: ${message}`}`.slice(0, 100)}
           />
         </p>
-        <button type="submit" formaction={`${changeHref(number)}/revert?dry_run=true`}>
-          Show what it would do
-        </button>{' '}
-        <button class="danger" type="submit">
-          Revert change {number}
-        </button>
+        <p class="pair">
+          <button type="submit" formaction={`${changeHref(number)}/revert?dry_run=true`}>
+            Show what it would do
+          </button>
+          <button class="danger" type="submit">
+            Revert change {number}
+          </button>
+        </p>
       </form>
     </details>
   );

@@ -130,13 +130,13 @@ export function changesPage(context: PageContext, { changes, next }: { changes: 
                     <Time at={change.at} />
                   </td>
                   <td role="cell" data-label="By">
-                    <span class="long">{change.actor}</span>
+                    <span class="actor">{change.actor}</span>
                   </td>
                   <td role="cell" data-label="Message">
                     <span class="long">{change.message ?? ''}</span>
                     {change.reverted_by.length === 0 ? null : <span class="muted"> (undone by change {change.reverted_by.join(', ')})</span>}
                   </td>
-                  <td role="cell" data-label="What">
+                  <td role="cell" data-label="What" class="about">
                     <About context={context} change={change} />
                   </td>
                   <td role="cell" data-label="Documents" class="number">

@@ -45,6 +45,8 @@ export function documentPage(context: PageContext, { envelope, node, version, bu
   const nodes = context.catalog.byNoun('node');
   const reader = context.identity?.kind === 'admin' || context.identity?.kind === 'reader';
   const name = envelopes[envelope as keyof typeof envelopes] ?? envelope;
+  /* Other forms of it are of the same time. */
+  const at = past ? `?${new URLSearchParams({ at: context.url.searchParams.get('at') ?? '' }).toString()}` : '';
   const lines = text.trimEnd().split('\n').length;
   return render(
     <Layout context={context} title={`${name} of ${node}`} model={nodes} bare={!reader}>
@@ -62,7 +64,7 @@ export function documentPage(context: PageContext, { envelope, node, version, bu
       <p class="summary">{meanings[envelope] ?? ''}</p>
       <nav class="documents" aria-label="Documents of this node">
         {Object.entries(envelopes).map(([other, label]) => (
-          <a href={documentHref(other, node)} aria-current={other === envelope ? 'page' : undefined}>
+          <a href={documentHref(other, node) + at} aria-current={other === envelope ? 'page' : undefined}>
             {label}
           </a>
         ))}
@@ -108,15 +110,15 @@ export function documentPage(context: PageContext, { envelope, node, version, bu
         <div>
           <dt>Also as</dt>
           <dd>
-            <a href={documentHref(envelope, node, 'yaml')}>YAML</a>, <a href={documentHref(envelope, node, 'json')}>JSON</a>,{' '}
-            <a href={documentHref(envelope, node, 'msgpack')}>MessagePack</a>
+            <a href={documentHref(envelope, node, 'yaml') + at}>YAML</a>, <a href={documentHref(envelope, node, 'json') + at}>JSON</a>,{' '}
+            <a href={documentHref(envelope, node, 'msgpack') + at}>MessagePack</a>
           </dd>
         </div>
       </dl>
       <pre
         class="commands"
         aria-label="Command that fetches it"
-      >{`curl -sH "Authorization: Bearer $CORRAL_TOKEN" ${context.url.origin}${documentHref(envelope, node, 'yaml')}`}</pre>
+      >{`curl -sH "Authorization: Bearer $CORRAL_TOKEN" ${context.url.origin}${documentHref(envelope, node, 'yaml')}${at}`}</pre>
       <section aria-label={`The document, ${lines} lines of YAML`}>
         <pre class="yaml">{coloured(text)}</pre>
       </section>

@@ -8,23 +8,23 @@ import { labelOf, nounOf, pluralOf } from './words.ts';
 import { opWords } from './change.rows.tsx';
 
 /** What changes did to one thing, or to one of its fields, newest first. */
-export function historyPage(context: PageContext, { model, key, field, entries, next }: HistoryView): string {
+export function historyPage(context: PageContext, { model, key, title, field, entries, next }: HistoryView): string {
   const { url, catalog } = context;
   const fields = model.fields.filter((one) => !one.readOnly && !one.writeOnly && (one.column !== undefined || one.list));
   const single = field !== undefined && !field.list;
   return render(
-    <Layout context={context} title={`History of ${key}`} model={model}>
+    <Layout context={context} title={`History of ${title}`} model={model}>
       <Crumbs
         steps={[
           [listHref(model), pluralOf(model)],
-          [keyHref(model, key), key],
+          [keyHref(model, key), title],
         ]}
       />
       <h1>
         History{' '}
         <span class="muted">
           of {field ? `${labelOf(field.name)} of ` : ''}
-          {nounOf(model)} {key}
+          {nounOf(model)} {title}
         </span>
       </h1>
       <search class="filters">

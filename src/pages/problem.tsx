@@ -1,7 +1,9 @@
+import type { Standing } from '../changes/revert.stands.ts';
 import type { ProblemDocument } from '../kernel/problem.ts';
 import { Layout, render } from './layout.tsx';
-import { documentHref, listHref } from './link.ts';
+import { changeHref, documentHref, listHref } from './link.ts';
 import type { PageContext } from './types.ts';
+import { Time } from './value.tsx';
 import { nounOf, pluralOf } from './words.ts';
 
 /** What a person can do about a problem, where its own sentence does not say. */
@@ -16,6 +18,19 @@ const advice: Partial<Record<ProblemDocument['code'], string>> = {
   'unknown-parameter': 'Take it out of the address, or start again from the list.',
   gone: 'Set its state to something else to have its documents served again.',
 };
+
+/** The later changes that stand in the way of undoing one. */
+const InTheWay = ({ changes }: { changes: unknown }) =>
+  Array.isArray(changes) ? (
+    <ul class="faults">
+      {(changes as readonly Standing[]).map(({ number, at, actor, message, what }) => (
+        <li>
+          <a href={changeHref(number)}>Change {number}</a> by {actor} at <Time at={at} />
+          {message === null ? null : `, “${message}”`}: {what.join('; ')}
+        </li>
+      ))}
+    </ul>
+  ) : null;
 
 /** A refusal, where no form can show it. */
 export function problemPage(context: PageContext, problem: ProblemDocument): string {
@@ -45,6 +60,7 @@ export function problemPage(context: PageContext, problem: ProblemDocument): str
           ))}
         </ul>
       ) : null}
+      <InTheWay changes={problem['changes']} />
       {advice[problem.code] === undefined ? null : <p>{advice[problem.code]}</p>}
       <p class="links">
         {back.map(([href, text]) => (

@@ -9,14 +9,21 @@ export const changeStyle = `
 .row-change > p { padding: .55rem 1.25rem; margin: 0; }
 .row-change .table { border: 0; border-radius: 0; }
 .row-change .json { max-height: 12rem; }
+.row-change tbody tr + tr th { border-top: 1px solid var(--line); }
+.row-change details > summary { cursor: pointer; padding: .55rem 1.25rem; }
+.actor { overflow-wrap: break-word; }
+.about { min-width: 17rem; }
+.pair { display: flex; flex-wrap: wrap; gap: .5rem; margin: 0; }
 .was { color: var(--bad); }
 .is { color: var(--good); }
 .said { font-size: 1.1rem; overflow-wrap: anywhere; }
 .names { list-style: none; margin: 0; padding: 0; }
 .names li { overflow-wrap: anywhere; }
-.quiet-filters { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; }
 .confirm textarea, .confirm input[type="text"] { width: 100%; }
 @media (max-width: 60rem) {
-  .row-change th[scope="row"] { width: auto; }
+  .row-change th[scope="row"] { display: block; width: auto; padding: .4rem .9rem .1rem; border: 0 !important; color: var(--text); font-weight: 600; }
+  .row-change .table tbody tr { border-radius: 0; border-width: 1px 0 0; margin: 0; padding: 0 .35rem .4rem; }
+  .row-change .table td { padding-left: .9rem; }
+  .about { min-width: 0; }
 }
 `;

@@ -86,6 +86,8 @@ export interface ChangeView {
 export interface HistoryView {
   readonly model: Model;
   readonly key: string;
+  /** What it is called. */
+  readonly title: string;
   /** The one field that is asked for. */
   readonly field: Field | undefined;
   readonly entries: readonly HistoryEntry[];
