@@ -73,6 +73,7 @@ async function explainIn({ db, catalog, secrets }: Context, asked: string, key: 
   const settings = [...chosen.flatMap(({ placed }) => givenBy(placed, traces)), ...beyond];
   const values = chosen.map(({ placed, path }): Chosen => ({ placed: clear.get(nameOf(placed))!, path }));
   const known = {
+    manager,
     reaching,
     beyond,
     changes: await changesOf(db, settings),

@@ -25,6 +25,7 @@ export interface Beyond extends Setting {
 
 /** What explaining needs beside the document and its layers. */
 export interface Known {
+  readonly manager: 'puppet' | 'salt';
   readonly reaching: readonly LayerNote[];
   readonly beyond: readonly Beyond[];
   readonly changes: (setting: Setting) => ChangeNote | null;
@@ -90,7 +91,7 @@ export function explainValue({ placed, path }: Chosen, trace: Trace | undefined,
     conflict: trace.conflict,
     won: layers.filter(({ outcome }) => outcome === 'won' || outcome === 'contributed').map(({ layer }) => layer),
     layers: layers.sort((a, b) => order.get(a)! - order.get(b)!),
-    notes: notesOf(placed, trace, all),
+    notes: notesOf(placed, trace, all, known.manager),
   };
 }
 
@@ -127,16 +128,23 @@ function outcomesInside({ strategy, layers }: Trace, path: readonly string[]): O
   return has.map((there, i) => (!there ? 'silent' : together && merges[i] ? 'contributed' : i === first ? 'won' : 'lost'));
 }
 
-function notesOf({ kind, key, value }: Placed, { strategy, secret, conflict }: Trace, all: readonly Placed[]): string[] {
+function notesOf({ kind, key, value }: Placed, { strategy, secret, conflict }: Trace, all: readonly Placed[], manager: Known['manager']): string[] {
   const notes: string[] = [];
   const other = (also: Kind): boolean => all.some((one) => one.kind === also && one.key === key);
   if (conflict) notes.push('Layers of the same scope and weight give different values, so that their names decided; give one of them more weight.');
-  if (secret) notes.push('It is served to this node in clear, and to Puppet as Sensitive; nobody else sees it.');
-  if (kind === 'data' && !secret && holds(value, interpolates))
-    notes.push('Puppet interpolates %{…} in it when it compiles the catalog; Salt takes it as it is written.');
-  if (kind === 'data' && strategy !== 'first') notes.push(`Puppet merges it (${strategy}) with what the levels below Corral in its own hierarchy have, too.`);
-  if (kind === 'class_parameter' && other('data')) notes.push('The class is declared with it, so Puppet does not look for the key of Hiera with this name.');
-  if (kind === 'data' && other('class_parameter')) notes.push('The class is declared with this parameter, so Puppet does not take it from this key.');
+  if (secret)
+    notes.push(
+      `It is served to this node in clear${manager === 'puppet' ? ', and becomes Sensitive' : '; let states that write it not show their changes'}. Nobody else sees it.`,
+    );
+  if (manager === 'puppet') {
+    if (kind === 'data' && !secret && holds(value, interpolates)) notes.push('Puppet interpolates %{…} in it when it compiles the catalog.');
+    if (kind === 'data' && strategy !== 'first') notes.push(`Puppet merges it (${strategy}) with what the levels below Corral in its own hierarchy have, too.`);
+    if (kind === 'class_parameter' && other('data')) notes.push('The class is declared with it, so Puppet does not look for the key of Hiera with this name.');
+    if (kind === 'data' && other('class_parameter')) notes.push('The class is declared with this parameter, so Puppet does not take it from this key.');
+  } else if (kind === 'data') {
+    if (!secret && holds(value, (text) => text.includes('%{'))) notes.push('Salt takes it as it is written: only Puppet interpolates %{…}.');
+    if (key.includes(':')) notes.push(`Salt's pillar.get would read its colons as a path: take pillar['${key}'], or another delimiter.`);
+  }
   return notes;
 }
 

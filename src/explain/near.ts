@@ -27,9 +27,11 @@ export function near(asked: string, names: Iterable<string>): string[] {
   const scored: [number, string][] = [];
   for (const name of new Set(names)) {
     const plain = name.toLowerCase();
-    const edits = distance(wanted, plain);
-    if (edits <= Math.max(1, Math.floor(Math.max(wanted.length, plain.length) / 4))) scored.push([edits, name]);
-    else if (wanted.length > 2 && (plain.includes(wanted) || tail(plain) === tail(wanted))) scored.push([100 + edits, name]);
+    const most = Math.max(1, Math.floor(Math.max(wanted.length, plain.length) / 4));
+    /* So many characters more or less are so many edits. */
+    const edits = Math.abs(wanted.length - plain.length) > most ? most + 1 : distance(wanted, plain);
+    if (edits <= most) scored.push([edits, name]);
+    else if (wanted.length > 2 && (plain.includes(wanted) || tail(plain) === tail(wanted))) scored.push([1000 + plain.length, name]);
   }
   return scored
     .sort(([a, x], [b, y]) => a - b || (x < y ? -1 : 1))

@@ -16,11 +16,17 @@ const words: Readonly<Record<Looked['outcome'], readonly [string, string]>> = {
 /** Values up to this many characters stand beside their keys. */
 const SHORT = 90;
 
+/** In the tree of all values, longer ones are left to their own page. */
+const LONG = 20_000;
+
 const text = (value: Json): string => JSON.stringify(value);
 const isShort = (one: ExplainedValue): boolean => one.secret || text(one.value).length <= SHORT;
 
-const ValueText = ({ value, secret }: { value: Json; secret: boolean }) =>
-  secret ? <span class="muted">(secret)</span> : <pre class="json">{JSON.stringify(value, null, 2)}</pre>;
+const ValueText = ({ value, secret, whole }: { value: Json; secret: boolean; whole: boolean }) => {
+  if (secret) return <span class="muted">(secret)</span>;
+  const shown = JSON.stringify(value, null, 2);
+  return !whole && shown.length > LONG ? <p class="muted">{count(shown.length)} characters: too long to show here.</p> : <pre class="json">{shown}</pre>;
+};
 
 /** What stands beside a key, of a long value how much it is. */
 const Beside = ({ one }: { one: ExplainedValue }) => {
@@ -49,7 +55,7 @@ export const Scope = ({ note }: { note: LayerNote }) => (
   </span>
 );
 
-const LookedAt = ({ context, one, named }: { context: PageContext; one: Looked; named: boolean }) => {
+const LookedAt = ({ context, one, named, whole }: { context: PageContext; one: Looked; named: boolean; whole: boolean }) => {
   const [outcome, tone] = words[one.outcome];
   const gives = one.outcome === 'won' || one.outcome === 'contributed';
   return (
@@ -62,7 +68,7 @@ const LookedAt = ({ context, one, named }: { context: PageContext; one: Looked; 
           {named ? null : one.value === undefined ? (
             <p class="muted">Sets the key, but not this part of it.</p>
           ) : (
-            <ValueText value={one.value} secret={one.secret} />
+            <ValueText value={one.value} secret={one.secret} whole={whole} />
           )}
           <p class="help">
             {one.because.replace(/^./, (first) => first.toUpperCase())}.{' '}
@@ -156,7 +162,7 @@ export const Item = ({ context, explanation, one, open, name = one.key }: ItemPr
     <summary>
       <b class="code">{name}</b> {one.kind === 'class' ? null : <Beside one={one} />} <Winner one={one} />
     </summary>
-    {one.kind === 'class' || (isShort(one) && one.layers.length > 0) ? null : <ValueText value={one.value} secret={one.secret} />}
+    {one.kind === 'class' || (isShort(one) && one.layers.length > 0) ? null : <ValueText value={one.value} secret={one.secret} whole={open} />}
     {one.source === 'model' ? (
       <From context={context} one={one} />
     ) : (
@@ -171,7 +177,7 @@ export const Item = ({ context, explanation, one, open, name = one.key }: ItemPr
         )}
         <ol class="looked">
           {one.layers.map((layer) => (
-            <LookedAt context={context} one={layer} named={one.kind === 'class'} />
+            <LookedAt context={context} one={layer} named={one.kind === 'class'} whole={open} />
           ))}
         </ol>
       </>

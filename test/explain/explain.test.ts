@@ -290,3 +290,15 @@ describe('representations', () => {
     }
   });
 });
+
+test('history that is no longer kept: says that it does not know', async () => {
+  await corral.pool.query(`delete from document_version v using node n where n.id = v.node_id and n.fqdn = $1 and v.number < 3`, [NODE]);
+  const [interfaces] = (await explain('corral::interfaces')).values;
+  expect(interfaces!.since).toMatchObject({ version: expect.stringMatching(/^3-/), or_earlier: true });
+  await corral.pool.query('delete from change where number < (select max(number) from change)');
+  const one = await only('packages');
+  expect(one.layers.find(({ outcome }) => outcome === 'contributed')).toMatchObject({ layer: 'fra1', change: null });
+  const text = await (await corral.request(path('packages'), { headers: { accept: 'text/plain' } })).text();
+  expect(text).toContain('Set before changes were kept');
+  expect((await corral.request(path('packages'), { headers: { accept: 'text/html' } })).status).toBe(200);
+});
