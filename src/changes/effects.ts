@@ -192,12 +192,14 @@ function domainChanges(name: string, before: Entry, after: Entry, out: Effects):
   if (Array.isArray(held) && before['held'] === undefined) out.live.push(`keep ${called} stopped until ${held.join(', ')} removed it`);
 }
 
-/** Classes, parameters and data that operators attached: what they do is their classes' business. */
-function layerEffects(before: DocumentBody | null, after: DocumentBody, { live }: Effects): void {
-  const found = differing(before?.['layers'] ?? {}, after['layers'] ?? {});
-  if (found === undefined) return;
-  const keys = new Set([...sections(found[0]), ...sections(found[1])]);
-  live.push(`apply other ${[...keys].sort().join(', ')} of its layers`);
-}
+/** What layers give, as a document holds it: what it does is the business of its classes. */
+const LAYERED = { classes: 'classes', parameters: 'parameters', data: 'data' } as const;
 
-const sections = (value: Json): string[] => (isObject(value) ? Object.keys(value) : []);
+function layerEffects(before: DocumentBody | null, after: DocumentBody, { live }: Effects): void {
+  for (const [key, said] of Object.entries(LAYERED)) {
+    const found = differing(part(before ?? {}, key), part(after, key));
+    if (found === undefined) continue;
+    const names = new Set([...Object.keys(found[0] as Entry), ...Object.keys(found[1] as Entry)]);
+    live.push(`apply other ${said} of its layers: ${[...names].sort().join(', ')}`);
+  }
+}

@@ -87,10 +87,7 @@ describe('secrets', () => {
   });
 
   it('of layers are those that the layers call so, before or after', () => {
-    const layers = (password: string, ...secret_keys: string[]): DocumentBody => ({
-      data: { 'ntp::servers': ['a'], 'db::password': password },
-      secret_keys,
-    });
+    const layers = (password: string, ...secret_keys: string[]): DocumentBody => ({ data: { 'ntp::servers': ['a'], 'db::password': password }, secret_keys });
     expect(difference(layers('hunter1', 'db::password'), layers('hunter2', 'db::password'), names).patch).toEqual([
       { op: 'replace', path: '/data/db::password', value: OTHER_SECRET },
     ]);

@@ -108,6 +108,22 @@ describe('what a plan says', () => {
     expect(await page.text()).not.toMatch(/AQ[ab]{36}/);
   });
 
+  test('without the secrets of layers, and with what they change', async () => {
+    const layer = { name: 'db', scope: 'site', site: 'fra1', classes: { ntp: {} }, data: { 'ntp::servers': ['a'] }, secrets: { 'db::password': 'hunter1' } };
+    const create = await dryRun(corral, 'POST', '/api/v1/layers', layer);
+    expect(create.plan.documents.map((one) => one.node)).toContain(two);
+    expect(JSON.stringify(create)).not.toContain('hunter');
+    expect(create.plan.hosts.find((host) => host.node === two)!.live).toEqual([
+      'apply other classes of its layers: ntp',
+      'apply other data of its layers: db::password, ntp::servers',
+    ]);
+    expect((await apply(corral, 'POST', '/api/v1/layers', layer, create.plan.digest)).status).toBe(201);
+    const change = await dryRun(corral, 'PATCH', '/api/v1/layers/db', { secrets: { 'db::password': 'hunter2' } });
+    expect(JSON.stringify(change)).not.toContain('hunter');
+    expect(change.plan.hosts.find((host) => host.node === two)!.live).toEqual(['apply other data of its layers: db::password']);
+    expect((await call(corral, 'DELETE', '/api/v1/layers/db')).status).toBe(204);
+  });
+
   test('in MessagePack, and as a page', async () => {
     const request = (accept: string) =>
       corral.request(withDryRun('/api/v1/vms'), { method: 'POST', headers: { 'content-type': 'application/json', accept }, body: JSON.stringify(vm()) });
