@@ -5,6 +5,7 @@ import { CONVERGENCE, operatorMeanings, operatorsOf, reverseNames, type Operator
 import { problems } from '../kernel/problem.ts';
 import { isKept } from '../pages/link.ts';
 import { atParameter, changePaths, historyPath } from './openapi.changes.ts';
+import { bulkPaths, idempotencyParameter, replayedHeaders } from './openapi.bulk.ts';
 import { explainPaths, explanationSchema } from './openapi.explain.ts';
 import { plannedSchema, writeParameters, writtenHeaders } from './openapi.plan.ts';
 import { convergencePath, convergenceSchema, reportPaths } from './openapi.reports.ts';
@@ -55,6 +56,19 @@ export function openApi(catalog: Catalog, version: string): Json {
       403: problemResponse('The token may not do that.'),
     }),
   );
+  Object.assign(
+    paths,
+    bulkPaths({
+      400: problemResponse('The request cannot be understood.'),
+      401: problemResponse('No token, or an unknown one.'),
+      403: problemResponse('The token may not do that.'),
+      404: problemResponse('A key names nothing.'),
+      409: problemResponse('It conflicts with what is there, or its effect is no longer the planned one.'),
+      412: problemResponse('A row was changed since it was read.'),
+      413: problemResponse('The body is larger than CORRAL_BULK_LIMIT.'),
+      422: problemResponse('Some values are not valid; errors names them.'),
+    }),
+  );
   Object.assign(paths, watchPaths(problemResponse));
   Object.assign(
     paths,
@@ -75,7 +89,7 @@ export function openApi(catalog: Catalog, version: string): Json {
       description: 'The source of truth for a fleet of virtualisation hosts. Sizes are bytes, bandwidth bytes per second, memory bytes, times RFC 3339 in UTC.',
     },
     security: [{ token: [] }],
-    tags: [...new Set(catalog.models.map((model) => model.resource.area)), 'Changes', 'Documents', 'Reports'].map((name) => ({ name })),
+    tags: [...new Set(catalog.models.map((model) => model.resource.area)), 'Many at once', 'Changes', 'Documents', 'Reports'].map((name) => ({ name })),
     paths,
     webhooks: webhookCalls(),
     components: {
@@ -183,8 +197,8 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
       operationId: `create_${resource.noun}`,
       summary: `Make a ${resource.title}`,
       requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) },
-      parameters: writeParameters,
-      responses: { 201: { description: 'Made.', headers: writtenHeaders, content: bodies(row) }, 200: dryRun, ...written },
+      parameters: [...writeParameters, idempotencyParameter],
+      responses: { 201: { description: 'Made.', headers: { ...writtenHeaders, ...replayedHeaders }, content: bodies(row) }, 200: dryRun, ...written },
     };
   }
   if (!without.has('update')) {
