@@ -70,6 +70,7 @@ export async function openCorral(
       plan: planOf,
       placement: config.placement,
       defaultVolumeSize: config.default_volume_size,
+      publicUrl: config.public_url,
       reporting: { limit: config.report_limit, kept: config.reports_kept, staleAfter: config.stale_after, interval: config.heartbeat_interval },
     };
     const hub = new Hub(config.listen_url ?? url, warn ? { warn } : {});

@@ -83,6 +83,8 @@ export interface Store {
   readonly reporting: Reporting;
   /** A transaction that all verbs become savepoints of, and that its owner ends: the console's sandbox. */
   readonly within?: EntityManager;
+  /** How clients reach this Corral, where that is known. */
+  readonly publicUrl?: string | undefined;
 }
 
 /** One transaction. */

@@ -38,6 +38,7 @@ export const keptFields: Readonly<Record<string, Readonly<Record<string, z.ZodTy
 export const leftOut: Readonly<Record<string, string>> = {
   tombstone: 'is not part of a fleet: it is what one host still has to remove',
   token: 'is not part of a fleet: tokens are kept as hashes; make new ones',
+  person: 'is not part of a fleet: people belong to the Corral that they log in to',
   webhook: 'is not part of a fleet: a copy of it would send its changes to the same receivers',
 };
 

@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import type { Identity } from '../auth/identity.ts';
+import type { LoginSettings } from '../auth/people/types.ts';
 import type { Catalog } from '../db/catalog.ts';
 import { toMsgpack } from '../kernel/codec.ts';
 import { etagOf, matches } from '../kernel/etag.ts';
@@ -26,6 +27,8 @@ export interface Services {
   readonly version: string;
   /** How clients reach this API, where that is not what they asked. */
   readonly publicUrl?: string | undefined;
+  /** How people log in; as by default when left out. */
+  readonly login?: LoginSettings;
 }
 
 /** Variables of a request. */
@@ -73,6 +76,8 @@ export function problemHeaders(problem: Problem): Record<string, string> {
   if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
   if (problem.status === 413) headers['Connection'] = 'close';
   if (problem.status === 503) headers['Retry-After'] = '2';
+  const later = problem.extra['retry_after'];
+  if (typeof later === 'number') headers['Retry-After'] = String(later);
   const allow = problem.extra['allow'];
   if (typeof allow === 'string') headers['Allow'] = allow;
   return headers;

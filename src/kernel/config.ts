@@ -134,6 +134,21 @@ export const settings = {
     'The OpenID Connect provider that people may log in with (docs/identities.md): JSON, or the path of a YAML file.',
   ),
   oidc_client_secret: setting('CORRAL_OIDC_CLIENT_SECRET', hidden.optional(), 'The client secret in oidc, in place of the one there.', true),
+  session_idle: setting(
+    'CORRAL_SESSION_IDLE',
+    whole(60, 604_800).default(1800),
+    'Seconds without a request after which a person is logged out.',
+  ),
+  session_length: setting(
+    'CORRAL_SESSION_LENGTH',
+    whole(300, 2_592_000).default(43_200),
+    'Seconds after which a person must log in again in any case.',
+  ),
+  second_factor: setting(
+    'CORRAL_SECOND_FACTOR',
+    z.enum(['optional', 'admins', 'everyone']).default('optional'),
+    'Who must have a second factor (TOTP): those who are admins, or everyone with a password here or in LDAP. Who has set one up is always asked for it.',
+  ),
   stop_timeout: setting('CORRAL_STOP_TIMEOUT', whole(0, 3600).default(30), 'Seconds that a stop waits for requests in flight.'),
 } as const;
 

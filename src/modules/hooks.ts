@@ -9,6 +9,8 @@ import { tokenHooks } from './control/token.verbs.ts';
 import { webhookHooks } from './control/webhook.verbs.ts';
 import { layerHooks, nodeGroupHooks } from './layers/hooks.ts';
 import { changeGateway, dropDerived, fillPool, reserveForNode } from './network/allocate.ts';
+import { bindingHooks, roleHooks } from './people/binding.verbs.ts';
+import { personHooks } from './people/person.verbs.ts';
 import { typeOfPool, vmHooks } from './vms/vm.verbs.ts';
 
 /** Where a Ceph secret is kept: part of what it is encrypted with, so that it cannot be moved. */
@@ -54,6 +56,9 @@ async function ownerOf(tx: Tx, volume: number): Promise<Values> {
 export const hooks: Readonly<Record<string, Hooks>> = {
   vm: vmHooks,
   token: tokenHooks,
+  person: personHooks,
+  role: roleHooks,
+  binding: bindingHooks,
   webhook: webhookHooks,
   layer: layerHooks,
   node_group: nodeGroupHooks,

@@ -24,7 +24,11 @@ import { vmInterface } from './network/vm-interface.ts';
 import { customer } from './people/customer.ts';
 import { project } from './people/project.ts';
 import { node } from './place/node.ts';
+import { LoginLink, LoginThrottle, PersonGroup, PersonSecret } from './people/login-tables.ts';
+import { person } from './people/person.ts';
 import { nodeAddress } from './place/node-address.ts';
+import { role } from './people/role.ts';
+import { session } from './people/session.ts';
 import { nodeInterface } from './place/node-interface.ts';
 import { site } from './place/site.ts';
 import { nodeFacts } from './reports/node-facts.ts';
@@ -49,6 +53,9 @@ export const resources: readonly Resource[] = [
   project,
   cephCluster,
   cephPool,
+  person,
+  session,
+  role,
   cephKey,
   node,
   nodeInterface,
@@ -92,3 +99,7 @@ export const internalEntities = [
   ApplySet,
   ApplySetMember,
 ] as const;
+  PersonSecret,
+  PersonGroup,
+  LoginLink,
+  LoginThrottle,

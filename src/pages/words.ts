@@ -46,6 +46,7 @@ export function labelOf(name: string): string {
 /** The plural of a noun for people: `Virtual machines`, `Addresses`. */
 export function pluralOf(model: Model): string {
   const { title } = model.resource;
+  if (title === 'Person') return 'People';
   if (title.endsWith('s')) return `${title}es`;
   return /[^aeiou]y$/.test(title) ? `${title.slice(0, -1)}ies` : `${title}s`;
 }

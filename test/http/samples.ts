@@ -47,6 +47,7 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
     site: { input: (i) => ({ name: `site-${i}`, ...sometimes(i, { description: 'Hall 3' }) }), patch: { description: 'Moved' } },
     customer: { input: (i) => ({ name: `customer-${i}`, ...sometimes(i, { title: 'ACME Ltd.' }) }), patch: { email: 'ops@example.com' } },
     project: { input: (i) => ({ customer: 'acme', name: `project-${i}`, ...sometimes(i, { description: 'x' }) }), patch: { description: 'Changed' } },
+    person: { input: (i) => ({ name: `person-${i}`, ...sometimes(i, { full_name: 'Jane Doe' }) }), patch: { email: 'jane@example.com' } },
     ceph_cluster: {
       input: (i) => ({ name: `ceph-${i}`, public_network: '198.51.100.0/24', ...sometimes(i, { cluster_network: '203.0.113.0/24' }) }),
       patch: { cluster_network: '203.0.113.128/25' },
