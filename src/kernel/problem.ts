@@ -7,9 +7,9 @@ export const problems = {
   'bad-body': [400, 'The body cannot be read'],
   'unknown-parameter': [400, 'Unknown parameter'],
   'bad-cursor': [400, 'The page cursor is not valid here'],
-  'bad-login': [401, 'Name and password do not belong together'],
   'no-token': [401, 'A token is needed'],
   'bad-token': [401, 'The token is not known'],
+  'login-failed': [401, 'The login through the identity provider failed'],
   forbidden: [403, 'This token may not do that'],
   'not-found': [404, 'There is no such thing'],
   'method-not-allowed': [405, 'That method is not possible here'],
@@ -34,7 +34,6 @@ export const problems = {
   'idempotency-mismatch': [422, 'This idempotency key belongs to another request'],
   'precondition-required': [428, 'If-Match is required'],
   internal: [500, 'Something failed in Corral'],
-  'too-many-attempts': [429, 'Too many attempts'],
   'directory-failed': [503, 'The directory or identity provider cannot be asked'],
   unavailable: [503, 'Corral cannot reach its database'],
 } as const satisfies Record<string, readonly [number, string]>;
