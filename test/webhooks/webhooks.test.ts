@@ -269,6 +269,22 @@ test('a webhook that slept past the end of the log says so, and goes on from the
   expect(log[0]).toMatchObject({ status: 'failed', attempts: 0, error: expect.stringMatching(new RegExp(`to ${before + 2} are no longer kept`)) });
 });
 
+test('one that was deleted and is brought back sends what comes, with its old secret, and nothing of before', async () => {
+  const target = await receiver();
+  const { secret } = await hook('back', target.url);
+  await customer();
+  await target.until(1);
+  await settles('back', all('delivered'));
+  expect((await call(corral, 'DELETE', '/api/v1/webhooks/back')).status).toBe(204);
+  const gone = await newest();
+  await customer();
+  expect((await post(`changes/${gone}/revert`)).status).toBe(201);
+  const change = await customer();
+  const one = await target.until(2);
+  expect([one.change.number, await verified(one, String(secret))]).toEqual([change, true]);
+  await settles('back', all('delivered'));
+});
+
 test('deliveries that were done long ago are dropped', async () => {
   await corral.pool.query(`update webhook_delivery set done_at = now() - interval '31 days' where done_at is not null`);
   const { dropOld } = await import('../../src/webhooks/deliveries.load.ts');

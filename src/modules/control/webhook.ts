@@ -41,7 +41,7 @@ export const webhook: Resource = {
     name: f.name('The webhook'),
     url: z
       .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-      .max(2000)
+      .max(500)
       .refine((text) => !URL.canParse(text) || (new URL(text).username === '' && new URL(text).hash === ''), 'must have no user, password or fragment')
       .describe('Where changes are sent. Never to private or local addresses, unless CORRAL_WEBHOOK_ALLOW names them; redirects are not followed.'),
     kinds: z.array(z.string().max(100)).max(100).describe('Nouns: only changes with at least one of them are sent. Empty: all.'),

@@ -34,6 +34,10 @@ export const webhookHooks: Hooks = {
     const { rows } = await sql<{ n: number }>`select coalesce(max(number), 0)::float8 as n from change`.execute(tx.db);
     return { ...values, secret, position: rows[0]!.n };
   },
+  /* Brought back, too: what was sent before is not sent again. */
+  restored: async (tx, id) => {
+    await sql`update webhook set position = (select coalesce(max(number), 0) from change) where id = ${id}`.execute(tx.db);
+  },
   created: (_tx, _id, input) => (input['made'] === undefined ? undefined : { secret: input['made'] }),
   change: async (tx, id, patch) => {
     checkKinds(tx.store.catalog, patch);
