@@ -1,6 +1,8 @@
 // (h) a dry run over HTTP against the write itself, on hosts of about 10 and 50 VMs.
 import type { Corral } from '../src/corral.ts';
 import { createThing } from '../src/db/write.ts';
+import type { DocumentBody } from '../src/documents/document.ts';
+import { openBody } from '../src/documents/rebuild.load.ts';
 import { median, type Line, type Server } from './support.ts';
 
 const ROUNDS = 60;
@@ -17,11 +19,12 @@ async function makeHost({ store, catalog, pool }: Corral, vms: number): Promise<
   await make('pool_attachment', { hypervisor: node, storage_pool: 'bench' });
   let vm = 0;
   for (let i = 0; i < vms; i++) vm = Number((await make('vm', { ...VM, hypervisor: node }))['id']);
-  const { rows } = await pool.query<{ bytes: number }>(
-    'select length(v.body::text) as bytes from document d join document_version v using (node_id, number) join node n on n.id = d.node_id where n.fqdn = $1',
+  const { rows } = await pool.query<{ id: string; body: DocumentBody }>(
+    'select n.id, v.body from document d join document_version v using (node_id, number) join node n on n.id = d.node_id where n.fqdn = $1',
     [node],
   );
-  return { node, vm, bytes: rows[0]!.bytes };
+  const body = openBody(store.secrets, Number(rows[0]!.id), rows[0]!.body);
+  return { node, vm, bytes: JSON.stringify(body).length };
 }
 
 async function time(work: () => Promise<unknown>): Promise<number> {
