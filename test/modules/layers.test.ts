@@ -226,6 +226,22 @@ describe('documents', () => {
     for (const path of ['layers', 'layers/fra1', 'layers/fra1.html', 'layers?include=site', 'sites?include=layers', 'layers?q=fra1', 'changes', 'changes.html'])
       expect([path, (await (await corral.request(`/api/v1/${path}`)).text()).includes(SECRET)]).toEqual([path, false]);
     expect(await (await corral.request('/forms/layers/fra1')).text()).not.toContain(SECRET);
+    const made = (
+      await corral.pool.query<{ number: string }>(`select c.number from change c join change_row r on r.change_id = c.id where r.after ->> 'name' = 'fra1'`)
+    ).rows[0]!;
+    for (const path of [
+      '/changes',
+      `/changes/${made.number}`,
+      `/changes/${made.number}.html`,
+      `/nodes/${HV1}/explain`,
+      `/nodes/${HV1}/explain.html`,
+      `/nodes/${HV1}/explain/db_password`,
+    ]) {
+      const answer = await corral.request(path);
+      expect([path, answer.status, (await answer.text()).includes(SECRET)]).toEqual([path, 200, false]);
+    }
+    const plan = await call(corral, 'PATCH', '/api/v1/layers/fra1?dry_run=true', { secrets: { db_password: 'planned secret' } });
+    expect([plan.status, /planned secret|battery/.test(JSON.stringify(plan.body))]).toEqual([200, false]);
     expect((await get('/api/v1/layers/fra1'))['secret_keys']).toEqual(['db_password', 'token']);
     for (const query of ['secrets=x', 'sort=secrets', 'fields=secrets'])
       expect([query, (await corral.request(`/api/v1/layers?${query}`)).status]).toEqual([query, 400]);
