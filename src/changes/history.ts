@@ -173,7 +173,9 @@ function headOf(row: HeadRow, things: ChangeHead['things']): ChangeHead {
 async function firstThings(db: Db, catalog: Catalog, changes: readonly number[]): Promise<Map<number, ChangeHead['things']>> {
   const { rows } =
     await sql<RawRow>`select r.change_id::float8 as change_id, r.noun, r.row_id::float8 as row_id, r.op, r.before, r.after from unnest(${changes}::bigint[]) as x (id),
-    lateral (select * from change_row r where r.change_id = x.id order by r.noun = 'tombstone', r.noun = any(${ALONG}::text[]), r.id limit ${THINGS}) r`.execute(db);
+    lateral (select * from change_row r where r.change_id = x.id order by r.noun = 'tombstone', r.noun = any(${ALONG}::text[]), r.id limit ${THINGS}) r`.execute(
+      db,
+    );
   const out = new Map<number, Omit<ChangeRow, 'before' | 'after'>[]>();
   for (const id of changes) {
     const shown = await presentRows(

@@ -101,7 +101,32 @@ async function touchRows(undo: Undo, table: string, rows: readonly NetRow[]): Pr
 /** Gives fields the values that they had, newest update first. */
 export async function setBack(undo: Undo): Promise<void> {
   const altered = undo.net.filter((row) => row.what === 'altered' && row.table !== 'tombstone');
-  for (const row of altered.toReversed()) for (const step of row.steps.toReversed()) await setRow(undo, row, step.before ?? {});
+  const together = new Set<NetRow>();
+  for (const [table, columns] of Object.entries(belonging)) {
+    const rows = altered.filter((row) => row.table === table && row.steps.length === 1 && Object.keys(row.after).every((column) => columns.includes(column)));
+    /* One that is taken from somebody goes through its rules. */
+    const free = rows.filter((row) => table === 'address' || row.after[columns[0]!] === null);
+    if (free.length > 0) await setTogether(undo, table, columns, free);
+    for (const row of free) together.add(row);
+  }
+  for (const row of altered.filter((one) => !together.has(one)).toReversed())
+    for (const step of row.steps.toReversed()) await setRow(undo, row, step.before ?? {});
+}
+
+/** What a virtual machine leaves free when it is deleted, and gets back with it: no rule asks about it, and there are many. */
+const belonging: Readonly<Record<string, readonly string[]>> = { address: ['vm_interface_id'], volume: ['vm_id', 'number'] };
+
+async function setTogether(undo: Undo, table: string, columns: readonly string[], rows: readonly NetRow[]): Promise<void> {
+  const { tx } = undo;
+  const model = modelOf(undo, table)!;
+  const ids = rows.map((row) => row.id!);
+  const values = rows.map((row) => ({ id: row.id, ...row.after, ...row.before }));
+  const sets = columns.map((column) => sql`${sql.id(column)} = x.${sql.id(column)}`);
+  await touch(tx, model, ids);
+  await sql`update ${sql.id(table)} t set ${sql.join(sets)}, version = t.version + 1, updated_at = now()
+    from jsonb_populate_recordset(null::${sql.id(table)}, ${JSON.stringify(values)}::jsonb) x where t.id = x.id`.execute(tx.db);
+  tx.em.clear();
+  await touch(tx, model, ids);
 }
 
 async function setRow(undo: Undo, { table, id }: NetRow, before: Columns): Promise<void> {
@@ -143,7 +168,12 @@ export async function takeAway(undo: Undo): Promise<void> {
         tx.db,
       );
       await touchRows(undo, table, rows);
-    } else for (const row of rows.toReversed()) await takeRow(tx, model, row.id!);
+      continue;
+    }
+    const { rows: left } = await sql<{
+      id: string;
+    }>`select id from ${sql.id(table)} where id = any(${rows.map((row) => row.id)}::bigint[]) order by id desc`.execute(tx.db);
+    for (const { id } of left) await takeRow(tx, model, Number(id));
   }
 }
 
