@@ -34,6 +34,12 @@ beforeAll(async () => {
     await corral.make('layer', { name: `layer-${i}`, scope: 'everything', weight: i, data: {}, secrets: { [`a_${i}`]: `secret ${i}`, shared: { i } } });
   await call(corral, 'PATCH', '/api/v1/layers/layer-3', { secrets: { a_3: 'changed', more: 1 } });
   await call(corral, 'DELETE', '/api/v1/layers/layer-4');
+  await corral.make('webhook', { name: 'hook', url: 'https://example.com/hook' });
+  const answer = JSON.stringify({ sealed: corral.store.secrets.seal('{}', 'idempotency:admin:once') });
+  await corral.pool.query(`insert into idempotency_key (identity, key, fingerprint, answer) values ('admin', 'once', 'x', $1)`, [answer]);
+  const person = await corral.pool.query<{ id: string }>(`insert into person (name) values ('ann') returning id`);
+  const id = Number(person.rows[0]!.id);
+  await corral.pool.query('insert into person_secret (person_id, totp) values ($1, $2)', [id, corral.store.secrets.seal('TOTP', `totp:${id}`)]);
 });
 
 const changes = async (): Promise<unknown> => (await corral.pool.query('select count(*)::int as n, max(number)::int as last from change')).rows;
@@ -45,7 +51,7 @@ test('every sealed value in the database is known to the list: none is left unde
   const own = Buffer.from(readFileSync(join(data, 'encryption.key'), 'utf8').trim(), 'base64');
   const result = await new KeyRotation(corral.pool, box(key, own)).run();
   expect([result.left, result.reasons]).toEqual([{}, []]);
-  expect(Object.keys(result.rotated).sort()).toEqual(['ceph_key', 'change_row', 'document_version', 'layer']);
+  expect(Object.keys(result.rotated).sort()).toEqual(['ceph_key', 'change_row', 'document_version', 'idempotency_key', 'layer', 'person_secret', 'webhook']);
   const { rows } = await corral.pool.query<{ xml: string }>(`select database_to_xml(true, true, '')::text as xml`);
   expect(rows[0]!.xml).not.toContain(`v1.${old}.`);
   expect(rows[0]!.xml).toContain(`v1.${box(key).keyId}.`);

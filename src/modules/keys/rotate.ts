@@ -66,7 +66,7 @@ export class KeyRotation {
       for (let after: Row | undefined, first = true; first || after; first = false) {
         const { done, last } = await this.#batch(place, after);
         if (done > 0) rotated[place.name] = (rotated[place.name] ?? 0) + done;
-        onProgress(sum(rotated), Math.max(total, sum(rotated)));
+        if (done > 0) onProgress(sum(rotated), Math.max(total, sum(rotated)));
         after = last;
       }
     }

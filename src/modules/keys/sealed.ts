@@ -34,6 +34,15 @@ export const sealedColumns: readonly SealedColumn[] = [
   },
   { table: 'layer', column: 'secrets', form: 'map', id: ['id'], by: [], context: (row, key) => `layer:${String(row['id'])}:${key}`, inChanges: true },
   { table: 'webhook', column: 'secret', form: 'text', id: ['id'], by: ['name'], context: (row) => `webhook:${String(row['name'])}`, inChanges: true },
+  ...['totp', 'totp_new'].map((column): SealedColumn => ({
+    table: 'person_secret',
+    column,
+    form: 'text',
+    id: ['person_id'],
+    by: [],
+    context: (row) => `totp:${String(row['person_id'])}`,
+    inChanges: false,
+  })),
   {
     table: 'document_version',
     column: 'body',
