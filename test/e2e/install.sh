@@ -12,11 +12,11 @@
 #   missing salt no network
 #
 # Services that the packages would start are not started. CORRAL_E2E_PARTS limits the work, for
-# example CORRAL_E2E_PARTS="puppet salt"; the parts are puppet, libvirt, host, vm, chromium and salt.
+# example CORRAL_E2E_PARTS="puppet salt"; the parts are puppet, libvirt, host, vm, chromium, ldap and salt.
 set -u
 
 dir=${1:-${CORRAL_E2E_DIR:-/var/cache/corral-e2e}}
-parts=${CORRAL_E2E_PARTS:-puppet libvirt host vm chromium salt}
+parts=${CORRAL_E2E_PARTS:-puppet libvirt host vm chromium ldap salt}
 salt_version=${CORRAL_SALT_VERSION:-3007.*}
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
@@ -144,6 +144,8 @@ for part in $parts; do
       ;;
     vm) vm ;;
     chromium) debian chromium ;;
+    # OpenLDAP, and Samba as an Active Directory.
+    ldap) debian slapd ldap-utils samba samba-ad-dc samba-ad-provision samba-dsdb-modules ;;
     salt) salt ;;
     *) say "unknown part: $part" ;;
   esac

@@ -9,6 +9,7 @@ const SLAPD = '/usr/sbin/slapd';
 
 /** Whether Debian's slapd and ldap-utils are here. */
 export const hasSlapd = existsSync(SLAPD) && existsSync('/usr/bin/ldapadd');
+if (!hasSlapd) console.warn('ldap: skipped: slapd or ldap-utils is not installed (test/e2e/install.sh installs them)');
 
 export interface Slapd {
   /** ldap:// on 127.0.0.1; TLS by StartTLS when there is a certificate. */
