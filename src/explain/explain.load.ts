@@ -19,7 +19,7 @@ import type { Explanation, LayerNote } from './types.ts';
 
 /** Versions of the document that are looked at, of all values and of one. */
 const VERSIONS = 20;
-const VERSIONS_OF_ONE = 400;
+const VERSIONS_OF_ONE = 200;
 
 interface Head {
   readonly fqdn: string;
