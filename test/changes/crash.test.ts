@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'corral-changes-'));
 const env = { CORRAL_ENCRYPTION_KEY: randomBytes(32).toString('base64') };
 const corral = await testCorral(env);
 const children = new Set<ChildProcess>();
-let holder: pg.Client;
+const holder = new pg.Client({ connectionString: corral.databaseUrl });
 
 /* The program as it is now, as in test/db/crash.test.ts. */
 beforeAll(async () => {
@@ -24,7 +24,6 @@ beforeAll(async () => {
   await promisify(execFile)(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root, '--outDir', join(folder, 'dist')]);
   await hypervisors(corral, 2);
   await corral.make('vm', { method: 'KVM', cores: 1, ram: GIB, hypervisor: 'hv1.example.com' });
-  holder = new pg.Client({ connectionString: corral.databaseUrl });
   await holder.connect();
 });
 afterAll(async () => {

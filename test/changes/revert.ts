@@ -100,9 +100,9 @@ export async function actual(corral: Pick<TestCorral, 'pool'>): Promise<Record<s
   return sorted(out);
 }
 
-function told(noun: string, { version: _, created_at: __, updated_at: ___, ...row }: Record<string, unknown>): Record<string, unknown> | undefined {
-  if (noun !== 'address') return row;
-  return row['vm_interface_id'] == null ? undefined : { id: row['id'], vm_interface_id: row['vm_interface_id'] };
+function told(noun: string, row: Readonly<Record<string, unknown>>): Record<string, unknown> | undefined {
+  if (noun === 'address') return row['vm_interface_id'] == null ? undefined : { id: row['id'], vm_interface_id: row['vm_interface_id'] };
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !['version', 'created_at', 'updated_at'].includes(name)));
 }
 
 function sorted(tables: Record<string, unknown[]>): Record<string, unknown[]> {
