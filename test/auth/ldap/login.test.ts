@@ -27,6 +27,7 @@ const entries = [
   group('round', [personDn('loop'), groupDn('about')]),
   group('about', [groupDn('round'), groupDn('about')]),
   `dn: cn=posix,${GROUPS}\nobjectClass: posixGroup\ncn: posix\ngidNumber: 1000\nmemberUid: ada\n`,
+  `dn: ou=branch,${BASE}\nobjectClass: referral\nobjectClass: extensibleObject\nou: branch\nref: ldap://127.0.0.1:1/ou=branch,${BASE}\n`,
   ...deep,
   ...many,
 ];
@@ -158,6 +159,12 @@ describe.skipIf(!hasSlapd)('a login with LDAP', () => {
     expect(await login('dn')).toMatchObject({ subject: personDn('ada') });
     expect(await login('mail')).toMatchObject({ subject: 'ada@example.com' });
     await expect(login('employeeNumber')).rejects.toMatchObject({ code: 'directory-failed' });
+  });
+
+  test('referrals are not followed: those below the base are passed over, a base that is one is a wrong setting', async () => {
+    expect(await ldapLogin(settings(), 'ada', 'ada-secret')).toMatchObject({ name: 'ada' });
+    const [test] = await ldapTest(settings({ base: `ou=branch,${BASE}` }), 'ada');
+    expect(test!.steps.at(-1)).toMatchObject({ step: 'search', ok: false, detail: expect.stringContaining('referrals are not followed') });
   });
 
   test('the password of bind_dn comes from a file, read each time', async () => {
