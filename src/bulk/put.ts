@@ -9,7 +9,7 @@ import { Problem } from '../kernel/problem.ts';
 import { difference, withoutShown } from './differ.ts';
 import { findAll, identityOf, rowsOf, type Subject } from './identify.ts';
 import type { Operation } from './operations.ts';
-import type { Done } from './run.ts';
+import type { Done } from './result.ts';
 import { spreadVm } from './spread.ts';
 
 /** Puts of one noun: what they are about is looked up for many at once, and those that differ in nothing end there. */

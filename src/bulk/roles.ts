@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Tx } from '../db/transaction.ts';
 import { Problem } from '../kernel/problem.ts';
 import type { Operation } from './operations.ts';
-import type { Done } from './run.ts';
+import type { Done } from './result.ts';
 
 const ROLES = ['hypervisor', 'ceph_mon_node', 'ceph_osd_node'];
 

@@ -1,42 +1,20 @@
 import { sql } from 'kysely';
-import { keySql, type Model } from '../db/catalog.ts';
+import type { Model } from '../db/catalog.ts';
 import { check, invalid } from '../db/check.ts';
 import { isRetryable, toProblem } from '../db/errors.ts';
 import { mapEach, RefusedAt } from '../db/many.ts';
 import { idOf } from '../db/read.ts';
 import { transaction, type Store, type Tx, type Values } from '../db/transaction.ts';
 import { countOwner, deleteRow, insertRow, patchRow, uniqueKeys } from '../db/write.ts';
-import { Problem, type Fault } from '../kernel/problem.ts';
-import { MAX_FAULTS, placed, substitute, type BulkRequest, type Operation } from './operations.ts';
+import { Problem } from '../kernel/problem.ts';
+import { batchesOf } from './batches.ts';
+import { substitute, type BulkRequest, type Operation } from './operations.ts';
 import { Puts } from './put.ts';
+import { Refusals } from './refusals.ts';
 import { resolveMany } from './resolve.ts';
+import { keysOf, type BulkAnswer, type BulkResult, type Done } from './result.ts';
 import { nodesWithoutRole } from './roles.ts';
 import { ApplyingSet } from './set.ts';
-
-/** What became of one operation. */
-export interface BulkResult {
-  readonly ref?: string;
-  readonly noun: string;
-  readonly id: number;
-  readonly key: string | null;
-  readonly status: 'created' | 'updated' | 'unchanged' | 'deleted';
-  /** What is shown now and never again: a new token. */
-  readonly once?: Values;
-}
-
-export interface BulkAnswer {
-  readonly results: readonly BulkResult[];
-  /** Members of the set that no operation named. */
-  readonly pruned?: readonly BulkResult[];
-}
-
-/** What one operation did, before its key is known. */
-export interface Done {
-  readonly id: number;
-  readonly status: BulkResult['status'];
-  readonly key?: string;
-  readonly once?: Values;
-}
 
 /** Problems that are not about an operation. */
 const OTHERS: ReadonlySet<string> = new Set(['plan-changed', 'idempotency-mismatch', 'idempotency-busy']);
@@ -75,11 +53,8 @@ class Run {
   readonly #careful: boolean;
   readonly #done: (Done | undefined)[];
   readonly #refs: ReadonlyMap<string, Operation>;
-  readonly #faults: Fault[] = [];
-  readonly #refused: { operation: number | null; code: string; detail: string }[] = [];
   readonly #onProgress: Progress | undefined;
-  readonly #bad = new Set<Operation>();
-  #first: Problem | undefined;
+  readonly #refusals = new Refusals();
   #set: ApplyingSet | undefined;
 
   constructor(tx: Tx, request: BulkRequest, careful: boolean, onProgress: Progress | undefined) {
@@ -94,47 +69,23 @@ class Run {
   async run(): Promise<BulkAnswer> {
     const { operations, set, prune } = this.#request;
     if (set !== undefined) this.#set = await ApplyingSet.open(this.#tx, set);
-    for (const batch of this.#batches(operations)) {
-      if (this.#faults.length >= MAX_FAULTS) break;
+    for (const batch of batchesOf(operations, (model) => this.#createMany(model) !== undefined, this.#onProgress ? STEP : operations.length)) {
+      if (this.#refusals.enough) break;
       if (batch[0]!.op === 'put') await this.#put(batch);
       else if (batch[0]!.op === 'create' && this.#createMany(batch[0]!.model)) await this.#create(batch);
       else await this.#guard(batch, (some) => this.#one(some[0]!));
       this.#onProgress?.(batch.at(-1)!.index + 1, operations.length);
     }
-    if (this.#careful && this.#faults.length === 0)
-      for (const [index, problem] of await nodesWithoutRole(this.#tx, operations, this.#done)) this.#refuse(operations[index], problem);
+    if (this.#careful && this.#refusals.none)
+      for (const [index, problem] of await nodesWithoutRole(this.#tx, operations, this.#done)) this.#refusals.add(operations[index], problem);
     if (this.#set) await this.#set.keep(this.#members());
     const pruned = this.#set && prune ? await this.#prune(this.#set) : undefined;
-    if (this.#first) throw this.#refusal(this.#first);
+    this.#refusals.end();
     return { results: await this.#results(), ...(pruned ? { pruned } : {}) };
   }
 
   #createMany(model: Model) {
     return this.#tx.store.hooks[model.resource.noun]?.createMany;
-  }
-
-  /** Operations that can be done together: of one verb and noun, and none of them needs another. */
-  #batches(operations: readonly Operation[]): Operation[][] {
-    const out: Operation[][] = [];
-    let names = new Set<string>();
-    for (const one of operations) {
-      const last = out.at(-1);
-      const together = one.op === 'put' || (one.op === 'create' && this.#createMany(one.model) !== undefined);
-      const joins =
-        last &&
-        together &&
-        last[0]!.op === one.op &&
-        last[0]!.model === one.model &&
-        ![...one.needs].some((name) => names.has(name)) &&
-        last.length < (this.#onProgress ? STEP : operations.length);
-      if (joins) last.push(one);
-      else {
-        out.push([one]);
-        names = new Set();
-      }
-      if (one.ref !== undefined) names.add(one.ref);
-    }
-    return out;
   }
 
   /** The body and key with the ids of what they refer to. @throws Missing, Problem invalid */
@@ -211,7 +162,7 @@ class Run {
       if (part.length === 0) return;
       /* What one of them makes the next ones may be about. */
       const seen = new Set(part);
-      rest = rest.filter((one) => !seen.has(one) && !this.#bad.has(one));
+      rest = rest.filter((one) => !seen.has(one) && !this.#refusals.has(one));
       const fresh: Operation[] = [];
       for (const one of part) {
         if (puts.idOf(one) === undefined) fresh.push(one);
@@ -253,7 +204,7 @@ class Run {
       await work(some);
       return;
     }
-    if (this.#faults.length >= MAX_FAULTS || some.length === 0) return;
+    if (this.#refusals.enough || some.length === 0) return;
     const { db, em, store } = this.#tx;
     await sql`savepoint operation`.execute(db);
     try {
@@ -265,7 +216,7 @@ class Run {
       await sql`release savepoint operation`.execute(db);
       em.clear();
       if (error instanceof RefusedAt) {
-        for (const { index, cause } of error.refusals) this.#refuse(some[index], toProblem(cause, store.catalog, some[0]!.model));
+        for (const { index, cause } of error.refusals) this.#refusals.add(some[index], toProblem(cause, store.catalog, some[0]!.model));
         const without = new Set(error.refusals.map((one) => one.index));
         await this.#guard(
           some.filter((_, i) => !without.has(i)),
@@ -275,24 +226,8 @@ class Run {
         const middle = Math.ceil(some.length / 2);
         await this.#guard(some.slice(0, middle), work);
         await this.#guard(some.slice(middle), work);
-      } else if (!(error instanceof Missing)) this.#refuse(some[0], toProblem(error, store.catalog, some[0]!.model));
+      } else if (!(error instanceof Missing)) this.#refusals.add(some[0], toProblem(error, store.catalog, some[0]!.model));
     }
-  }
-
-  #refuse(operation: Operation | undefined, problem: unknown): void {
-    if (!(problem instanceof Problem) || problem.status >= 500) throw problem;
-    this.#first ??= problem;
-    if (operation) this.#bad.add(operation);
-    this.#faults.push(
-      ...(operation ? placed(operation.index, operation.op, problem) : [{ pointer: problem.faults[0]?.pointer ?? '', message: problem.message }]),
-    );
-    this.#refused.push({ operation: operation?.index ?? null, code: problem.code, detail: problem.message, ...problem.extra });
-  }
-
-  #refusal(first: Problem): Problem {
-    const faults = this.#faults.slice(0, MAX_FAULTS);
-    const detail = faults.map((one) => `${one.pointer} ${one.message}`).join('; ');
-    return new Problem(first.code, `Nothing was changed: ${detail}`, { faults, extra: { refused_operations: this.#refused } });
   }
 
   #members(): { noun: string; id: number; created: boolean }[] {
@@ -305,7 +240,7 @@ class Run {
   async #prune(set: ApplyingSet): Promise<BulkResult[]> {
     const out: BulkResult[] = [];
     for (const { model, id } of await set.superfluous()) {
-      if (this.#faults.length >= MAX_FAULTS) break;
+      if (this.#refusals.enough) break;
       const key = (await keysOf(this.#tx, model, [id])).get(id);
       /* It went with something else. */
       if (key === undefined) continue;
@@ -322,7 +257,7 @@ class Run {
         const problem = toProblem(error, store.catalog, model);
         if (!(problem instanceof Problem)) throw problem;
         const message = `cannot delete the ${model.resource.title.toLowerCase()} '${key}': ${problem.message}`;
-        this.#refuse(undefined, new Problem(problem.code, message, { faults: [{ pointer: '/prune', message }] }));
+        this.#refusals.add(undefined, new Problem(problem.code, message, { faults: [{ pointer: '/prune', message }] }));
       }
     }
     return out;
@@ -353,11 +288,4 @@ class Run {
       };
     });
   }
-}
-
-/** The natural keys of rows that are there. */
-async function keysOf(tx: Tx, model: Model, ids: readonly number[]): Promise<Map<number, string>> {
-  const { rows } = await sql<{ id: string; key: string }>`select t.id, ${keySql(tx.store.catalog, model, 't')} as key from ${sql.id(model.table)} as t
-    where t.id = any(${ids}::bigint[])`.execute(tx.db);
-  return new Map(rows.map((row) => [Number(row.id), row.key]));
 }
