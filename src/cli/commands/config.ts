@@ -22,7 +22,9 @@ export function configCommand(program: Command): void {
         const { dump } = await import('js-yaml');
         process.stdout.write(dump(settings, { noRefs: true, lineWidth: -1 }));
       } else {
-        const shown = (value: unknown): string => (value === null ? '-' : typeof value === 'object' ? JSON.stringify(value) : String(value));
+        /* A mapping would make the table too wide to read. */
+        const shown = (value: unknown): string =>
+          value === null ? '-' : Array.isArray(value) ? value.join(', ') || '-' : typeof value === 'object' ? '(see -o yaml)' : String(value);
         const rows = settings.map((one) => [one.variable, one.setting, shown(one.value), one.source, one.meaning]);
         const columns = ['variable', 'in the file', 'value', 'source', 'meaning'].map((title) => ({ title }));
         console.log(table(columns, rows, { width: terminalWidth(), colour: colourful(process.stdout) }));
