@@ -16,8 +16,7 @@ const formats: Readonly<Record<Envelope, readonly Format[]>> = {
   documents: ['json', 'yaml', 'msgpack', 'html'],
 };
 
-/** All but `/documents/<name>/diff`, which is for people and has its own route. */
-const PATH = /^(?!\/documents\/[^/?]+\/diff(?:\?|$))\/(enc|hiera|pillar|tops|documents)\/([^/?]+)(?:\/([^/?]+))?(?:\?(.*))?$/;
+const PATH = /^\/(enc|hiera|pillar|tops|documents)\/([^/?]+)(?:\/([^/?]+))?(?:\?(.*))?$/;
 
 /** A request for a document: `/enc/hv1.example.com.yaml`, `/hiera/hv1.example.com/corral::roles`. */
 export interface DocumentRequest {
@@ -66,6 +65,8 @@ function parse(url: string, accept: string | undefined): DocumentRequest {
   }
   if (raw.includes('\0') || key?.includes('\0')) throw new Problem('bad-request', 'The path holds a NUL character');
   if (key === 'events' && envelope === 'documents') return { envelope, name: raw, key, format: negotiate(accept, ['events']), at: undefined };
+  /* For people: answered where pages are, whatever the form. */
+  if (key === 'diff' && envelope === 'documents') return { envelope, name: raw, key, format: 'html', at: undefined };
   const at = match[4] === undefined ? undefined : pointOf(match[4]);
   if (key !== undefined) {
     if (envelope !== 'hiera') throw new Problem('not-found', 'Only /hiera/<certname>/<key> and /documents/<certname>/events have a part after the name');
