@@ -64,7 +64,10 @@ async function explainIn({ db, catalog, secrets }: Context, asked: string, key: 
   const layers = (await loadLayers(db, catalog, secrets, [id])).get(id) ?? [];
   const reached = reachedOf(body, groups ?? {});
   const reaching = layers.map((layer) => noteOf(reached, layer, true));
-  const all = hidden(valuesOf(redact(body), version), body);
+  /* Some keys are in the pillar alone. */
+  const all = hidden(valuesOf(redact(body), version), body).filter(
+    ({ places }) => manager === 'salt' || places.enc !== undefined || places.hiera !== undefined,
+  );
   const chosen = key === undefined ? all.map((placed): Chosen => ({ placed, path: [] })) : choose(all, key);
   const beyond = key === undefined ? [] : await beyondOf(db, namesOf(chosen, key), layers, (layer) => noteOf(reached, layer, false));
   if (chosen.length === 0) throw unknown(fqdn, key!, all, beyond);
