@@ -43,6 +43,9 @@ export class Tail {
   readonly #options: TailOptions;
   readonly #followers = new Set<Follower>();
   readonly #pages = new Map<number, Promise<readonly Entry[]>>();
+  /** Of pages that were read: a reader takes a few of them at a time, and comes back for the others. */
+  readonly #older = new Map<number, Entry>();
+  #olderBytes = 0;
   #slots = READERS;
   readonly #queue: (() => void)[] = [];
   #ring: Entry[] = [];
@@ -95,6 +98,8 @@ export class Tail {
       clearInterval(this.#running?.timer);
       this.#running?.unwatch();
       this.#running = undefined;
+      this.#older.clear();
+      this.#olderBytes = 0;
     };
   }
 
@@ -109,11 +114,28 @@ export class Tail {
   page(after: number): Promise<readonly Entry[]> {
     const known = this.#pages.get(after);
     if (known) return known;
-    const page = this.#turn(() => this.#source.read(after)).then(({ entries }) => entries);
+    const kept: Entry[] = [];
+    for (let entry = this.#older.get(after + 1); entry; entry = this.#older.get(entry.number + 1)) kept.push(entry);
+    if (kept.length > 0) return Promise.resolve(kept);
+    const page = this.#turn(() => this.#source.read(after)).then(({ entries }) => {
+      for (const entry of entries) this.#keep(entry);
+      return entries;
+    });
     this.#pages.set(after, page);
     const forget = (): void => void this.#pages.delete(after);
     page.then(forget, forget);
     return page;
+  }
+
+  #keep(entry: Entry): void {
+    if (!this.#running || this.#older.has(entry.number)) return;
+    this.#older.set(entry.number, entry);
+    this.#olderBytes += entry.event.length;
+    for (const [number, { event }] of this.#older) {
+      if (this.#olderBytes <= (this.#options.bytes ?? BYTES)) return;
+      this.#older.delete(number);
+      this.#olderBytes -= event.length;
+    }
   }
 
   async #turn<T>(work: () => Promise<T>): Promise<T> {

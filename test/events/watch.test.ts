@@ -164,3 +164,15 @@ test('one that is on the way out says when to come back, and takes nobody in; wh
   left.close();
   expect(await count(one)).toBe(0);
 });
+
+test('without any notification changes come all the same, a few seconds later', async () => {
+  /* It listens to another database. */
+  const elsewhere = await testCorral();
+  const deaf = await testCorral({ ...env, DATABASE_URL: one.databaseUrl, CORRAL_LISTEN_URL: elsewhere.databaseUrl });
+  const before = await newest();
+  const watcher = await watch(deaf);
+  await sleep(300);
+  for (let i = 0; i < 3; i++) await site();
+  await watcher.until(3);
+  expect(watcher.numbers()).toEqual(range(before + 1, before + 3));
+});
