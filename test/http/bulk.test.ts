@@ -327,3 +327,34 @@ test('a dry run answers the plan and leaves nothing; If-Plan commits that and no
   await refuses(bulk(corral, [{ op: 'create', noun: 'vm', body: vm({ name: 'other' }) }], {}, { 'If-Plan': digest }), 409, 'plan-changed');
   await expectConsistent(corral);
 });
+
+test('who waits before a screen is told how far it is, and in the last line how it ended', async () => {
+  const corral = await testCorral();
+  await hypervisors(corral, 2);
+  const tell = async (operations: readonly Operation[], query = ''): Promise<Record<string, unknown>[]> => {
+    const answer = await corral.request(`/bulk${query}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/x-ndjson' },
+      body: JSON.stringify({ operations }),
+    });
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/x-ndjson']);
+    return (await answer.text())
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  };
+  const before = await changes(corral);
+  const put = Array.from({ length: 1200 }, (_, i) => ({ op: 'put', noun: 'customer', body: { name: `c${i}` } }));
+  const lines = await tell(put);
+  expect(lines.slice(0, -1)).toEqual([500, 1000, 1200].map((done) => ({ done, total: 1200 })));
+  expect(lines.at(-1)).toMatchObject({ status: 200, change: before + 1, body: { results: expect.any(Array) as unknown[] } });
+  expect((await tell(put)).at(-1)).not.toHaveProperty('change');
+  expect((await tell([{ op: 'create', noun: 'vm', body: vm() }], '?dry_run=true')).at(-1)).toMatchObject({
+    status: 200,
+    body: { plan: { digest: expect.any(String) as string } },
+  });
+  expect((await tell([{ op: 'create', noun: 'vm', body: vm({ cores: 0 }) }])).at(-1)).toMatchObject({
+    status: 422,
+    body: { code: 'invalid', errors: [{ pointer: '/operations/0/body/cores' }] },
+  });
+});

@@ -89,12 +89,13 @@ async function apply(file: string, options: ApplyOptions): Promise<void> {
   else if (!idle) await write(`Applied${done.change === undefined ? '' : ` as change ${done.change}`}: ${counted(applied)}\n`);
 }
 
-/** What is planned: all of it, or of a long one how much. */
+/** What is planned: with the documents' differences where all of it is asked for, and of a long one only how much. */
 function shown({ plan, answer }: PlanAnswer, all: boolean): string {
   const colour = colourful(process.stdout);
   if (plan.rows.length === 0) return 'Nothing to do: the fleet is as the file says.\n';
   const lines = [`Planned: ${counted(answer as Applied)}`];
-  if (all || plan.rows.length <= LONG) return `${planText(plan, colour)}${lines.join('')}\n`;
+  if (all) return `${planText(plan, colour)}${lines.join('')}\n`;
+  if (plan.rows.length <= LONG) return `${planText({ ...plan, documents: [] }, colour)}${lines.join('')}; --plan shows the documents too\n`;
   const acting = plan.hosts.filter((host) => host.acts).length;
   const rows = new Map<string, number>();
   for (const { op, noun } of plan.rows) rows.set(`${op} ${noun}`, (rows.get(`${op} ${noun}`) ?? 0) + 1);
