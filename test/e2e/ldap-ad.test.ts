@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ldapLogin, ldapTest } from '../../src/auth/ldap/login.ts';
 import { ldapSchema, type LdapSettings } from '../../src/kernel/config.ldap.ts';
-import { authority } from '../auth/ldap/certificates.ts';
+import { authority, type Authority } from '../auth/ldap/certificates.ts';
 import { ADMIN_PASSWORD, DOMAIN, hasSamba, startSamba, type Samba } from './samba.ts';
 
 const ADDRESS = '127.86.5.9';
 const USERS = `CN=Users,${DOMAIN}`;
 
 describe.skipIf(!hasSamba)('a login with Active Directory, as Samba serves it', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'corral-ad-'));
-  const ca = authority(folder, 'ca');
+  let folder: string;
+  let ca: Authority;
   let samba: Samba;
   const settings = (more: object = {}): LdapSettings =>
     ldapSchema.parse({
@@ -33,6 +33,8 @@ describe.skipIf(!hasSamba)('a login with Active Directory, as Samba serves it', 
   };
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'corral-ad-'));
+    ca = authority(folder, 'ca');
     samba = await startSamba(join(folder, 'dc'), ADDRESS, ca.issue('dc1', `IP:${ADDRESS}`), ca.cert);
     for (const user of ['ada', 'off', 'late', 'must', 'mallory']) {
       await samba.tool('user', 'create', user, `${user}-Secret-1`, '--given-name', user, '--surname', 'Lovelace', '--mail-address', `${user}@corral.example`);

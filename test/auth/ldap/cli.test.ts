@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { corral, type Ran } from '../../cli/support.ts';
-import { authority } from './certificates.ts';
+import { authority, type Authority } from './certificates.ts';
 import { hasSlapd, startSlapd, type Slapd } from './slapd.ts';
 import { BASE, group, GROUPS, person, personDn, tree } from './tree.ts';
 
@@ -12,8 +12,8 @@ test('corral ldap test says that nothing is set', async () => {
 });
 
 describe.skipIf(!hasSlapd)('corral ldap test', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'corral-ldap-cli-'));
-  const ca = authority(folder, 'ca');
+  let folder: string;
+  let ca: Authority;
   let slapd: Slapd;
   const run = (args: string[], more: object = {}, input = ''): Promise<Ran> => {
     const settings = { urls: slapd.url, ca_file: ca.cert, bind_dn: `cn=corral,${BASE}`, base: BASE, groups: { base: GROUPS }, ...more };
@@ -21,6 +21,8 @@ describe.skipIf(!hasSlapd)('corral ldap test', () => {
   };
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'corral-ldap-cli-'));
+    ca = authority(folder, 'ca');
     mkdirSync(join(folder, 'slapd'));
     slapd = await startSlapd(join(folder, 'slapd'), tree(person('ada'), group('staff', [personDn('ada')])), ca.issue('ldap', 'IP:127.0.0.1'));
   });

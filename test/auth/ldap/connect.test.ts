@@ -5,15 +5,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ldapLogin, ldapTest } from '../../../src/auth/ldap/login.ts';
 import type { StepReport } from '../../../src/auth/ldap/trace.ts';
 import { ldapSchema, type LdapSettings } from '../../../src/kernel/config.ldap.ts';
-import { authority } from './certificates.ts';
+import { authority, type Authority } from './certificates.ts';
 import { freePort, hasSlapd, startSlapd, type Slapd } from './slapd.ts';
 import { BASE, group, person, personDn, tree } from './tree.ts';
 import { onTheWire } from './wire.ts';
 
 describe.skipIf(!hasSlapd)('connections to LDAP servers', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'corral-ldap-tls-'));
-  const ca = authority(folder, 'ca');
-  const other = authority(folder, 'other');
+  let folder: string;
+  let ca: Authority;
+  let other: Authority;
   const entries = tree(person('ada'), group('staff', [personDn('ada')]));
   const running: Slapd[] = [];
   const start = async (name: string, certificate?: { cert: string; key: string }): Promise<Slapd> => {
@@ -33,6 +33,9 @@ describe.skipIf(!hasSlapd)('connections to LDAP servers', () => {
   let good: Slapd;
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'corral-ldap-tls-'));
+    ca = authority(folder, 'ca');
+    other = authority(folder, 'other');
     good = await start('good', ca.issue('good', 'IP:127.0.0.1,DNS:localhost'));
   });
   afterAll(async () => {

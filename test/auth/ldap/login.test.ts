@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ldapLogin, ldapTest } from '../../../src/auth/ldap/login.ts';
 import { ldapSchema, type LdapSettings } from '../../../src/kernel/config.ldap.ts';
-import { authority } from './certificates.ts';
+import { authority, type Authority } from './certificates.ts';
 import { hasSlapd, startSlapd, type Slapd } from './slapd.ts';
 import { BASE, group, groupDn, GROUPS, person, personDn, tree } from './tree.ts';
 
@@ -33,8 +33,8 @@ const entries = [
 ];
 
 describe.skipIf(!hasSlapd)('a login with LDAP', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'corral-ldap-'));
-  const ca = authority(folder, 'ca');
+  let folder: string;
+  let ca: Authority;
   const settings = (more: object = {}): LdapSettings =>
     ldapSchema.parse({ urls: slapd.url, ca_file: ca.cert, bind_dn: `cn=corral,${BASE}`, bind_password: 'corral-secret', base: BASE, timeout: 2, ...more });
   const grouped = (groups: object): LdapSettings => settings({ groups: { base: GROUPS, ...groups } });
@@ -46,6 +46,8 @@ describe.skipIf(!hasSlapd)('a login with LDAP', () => {
   };
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'corral-ldap-'));
+    ca = authority(folder, 'ca');
     slapd = await start('first', 'IP:127.0.0.1,DNS:localhost');
   });
   afterAll(async () => {
