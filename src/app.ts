@@ -2,10 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
-import { deleteCookie, setCookie } from 'hono/cookie';
+import { sql } from 'kysely';
 import type { Logger } from 'pino';
-import { allow, authenticate, COOKIE, tokenOf } from './auth/identity.ts';
+import { allow, authenticate, bindingsOfPerson, personIdentity, tokenOf } from './auth/identity.ts';
+import { personOfSession, sessionCookie } from './auth/people/sessions.ts';
+import { Refusals } from './auth/refusals.ts';
+import type { Catalog } from './db/catalog.ts';
 import { isRetryable, toProblem } from './db/errors.ts';
+import type { Db } from './db/read.ts';
 import { envelop, nodeOf, type DocumentService } from './documents/service.load.ts';
 import { toYaml } from './documents/index.ts';
 import { answer, formatOf, pageContext, problemAnswer, problemHeaders, type Env, type Services } from './http/answer.ts';
@@ -13,16 +17,20 @@ import { feedSource } from './events/feed.ts';
 import { serveEvents } from './events/stream.ts';
 import { Tail } from './events/tail.ts';
 import { isWatchPath, Watch } from './events/watch.ts';
+import { accountRoutes } from './http/account.ts';
 import { apiRoutes } from './http/api.ts';
-import { bulkRoutes } from './http/bulk.ts';
 import { explainRoutes } from './http/explain.ts';
+import { bulkRoutes } from './http/bulk.ts';
 import { changeRoutes } from './http/changes.ts';
+import { incomingOf, proxiesOf } from './http/client.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
+import { loginRoutes } from './http/login.ts';
 import { openApi } from './http/openapi.ts';
 import { pastDocument, pastNode } from './http/past.ts';
+import { peopleRoutes } from './http/people.ts';
 import { reportRoutes } from './http/reports.ts';
+import { tokenRoutes } from './http/tokens.ts';
 import { webhookRoutes } from './http/webhooks.ts';
-import { decodeBody, isRecord, readBody } from './kernel/codec.ts';
 import { etagOf, matches } from './kernel/etag.ts';
 import { media, negotiate } from './kernel/negotiate.ts';
 import { Problem } from './kernel/problem.ts';
@@ -38,11 +46,23 @@ export interface AppOptions {
 }
 
 /** Paths that need no token: to see whether it lives, and to log in. */
-const OPEN = new Set(['/healthz', '/readyz', '/login', '/logout', '/style.css', '/favicon.ico']);
+const OPEN = new Set([
+  '/healthz',
+  '/readyz',
+  '/login',
+  '/login/factor',
+  '/login/first',
+  '/login/oidc',
+  '/login/oidc/callback',
+  '/logout',
+  '/style.css',
+  '/favicon.ico',
+]);
 
 /** The routes that are not on the bare path of documents. */
 export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
+  const refusals = new Refusals(services.pool, log);
   app.use(async (context, next) => {
     context.set('requestId', context.req.header('x-request-id')?.match(/^[\w.-]{1,64}$/)?.[0] ?? randomUUID());
     const begun = performance.now();
@@ -66,7 +86,13 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   app.use(async (context, next) => {
     if (!OPEN.has(context.req.path)) {
       const { req } = context;
-      context.set('identity', await authenticate(services.pool, tokenOf(req.header('authorization'), req.header('cookie'))));
+      const person = req.header('authorization') === undefined ? await personOfSession(services.pool, sessionCookie(req.header('cookie'))) : undefined;
+      context.set(
+        'identity',
+        person
+          ? personIdentity(person, await bindingsOfPerson(services.pool, person.id))
+          : await authenticate(services.pool, tokenOf(req.header('authorization'), req.header('cookie')), proxiesOf(services).addressOf(incomingOf(context))),
+      );
     }
     const { req } = context;
     if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD')
@@ -79,6 +105,15 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
       : toProblem(error, services.catalog, undefined);
     if (seen instanceof Problem) {
       if (seen.status >= 500) log.error({ id: context.get('requestId'), err: seen.cause }, seen.message);
+      if (seen.status === 403)
+        refusals.note(
+          context.get('identity'),
+          seen,
+          context.req.method,
+          context.req.path,
+          proxiesOf(services).addressOf(incomingOf(context)),
+          context.get('requestId'),
+        );
       if (seen.status === 401 && context.req.method === 'GET' && wantsPage(context.req.header('accept'))) {
         return context.redirect(`/login?next=${encodeURIComponent(context.req.path + new URL(context.req.url).search)}`, 303);
       }
@@ -108,16 +143,22 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
       : context.body(stylesheet, 200, { ...headers, 'Content-Type': 'text/css; charset=utf-8' });
   });
   app.get('/favicon.ico', (context) => context.body(null, 204));
-  loginRoutes(app, services);
+  app.route('/', loginRoutes(services));
+  app.route('/', accountRoutes(services));
 
   app.get('/', async (context) => {
     const format = formatOf(context);
     allow(context.get('identity')!, 'read');
-    const counts = await countRows(services);
+    const { rights } = context.get('identity')!;
+    const counts = await countRows(services.db(), rights.catalogOf(services.catalog));
+    /* Of the fleet as a whole only those are told who may see all of it. */
+    const all = rights.mayEverywhere('node:read');
     const { rows } =
-      format === 'html' ? await services.pool.query<{ fqdn: string }>("select fqdn from node where state <> 'deactivated' order by id limit 1") : { rows: [] };
-    const statuses = await countStatuses(services.db());
-    return answer(context, format, { version: services.version, counts, node_status: statuses, api: '/api/v1', docs: '/docs' }, () =>
+      format === 'html' && all
+        ? await services.pool.query<{ fqdn: string }>("select fqdn from node where state <> 'deactivated' order by id limit 1")
+        : { rows: [] };
+    const statuses = all ? await countStatuses(services.db()) : {};
+    return answer(context, format, { version: services.version, counts, ...(all ? { node_status: statuses } : {}), api: '/api/v1', docs: '/docs' }, () =>
       services.pages.home(pageContext(services, context), counts, statuses, rows[0]?.fqdn),
     );
   });
@@ -151,7 +192,11 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     context.set('format', 'html');
     const { pathname, search } = new URL(context.req.url);
     const asked = parseDocumentRequest(pathname + search, 'text/html');
-    const found = await documents.find(tokenOf(context.req.header('authorization'), context.req.header('cookie')), asked.name);
+    const identity = context.get('identity')!;
+    const found =
+      identity.kind === 'person'
+        ? await documents.findFor(identity, asked.name)
+        : await documents.find(tokenOf(context.req.header('authorization'), context.req.header('cookie')), asked.name, incomingOf(context));
     const node = asked.at ? await pastNode(documents, found, asked.name) : nodeOf(found, asked.name);
     const past = asked.at && (await pastDocument(documents, node, asked.at));
     const { version, body, builtAt } = past ?? (await documents.load(node.id, asked.name));
@@ -162,8 +207,10 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   });
   app.route('/', changeRoutes(services, documents));
   app.route('/', webhookRoutes(services));
-  app.route('/', explainRoutes(services));
+  app.route('/', tokenRoutes(services));
   app.route('/', bulkRoutes(services, log));
+  app.route('/', explainRoutes(services));
+  app.route('/', peopleRoutes(services));
   app.route('/', apiRoutes(services));
   app.route('/', reportRoutes(services));
   for (const path of ['/', '/openapi.json', '/docs', '/documents', '/healthz', '/readyz', '/style.css', '/api/v1']) {
@@ -194,44 +241,11 @@ function refuseForeign(site: string | undefined, origin: string | undefined, hos
   if (foreign) throw new Problem('forbidden', 'This request comes from the page of another site');
 }
 
-function loginRoutes(app: Hono<Env>, services: Services): void {
-  const local = (next: unknown): string => (typeof next === 'string' && /^\/(?![/\\])[\x21-\x7e]*$/.test(next) ? next : '/');
-  app.get('/login', (context) => {
-    context.set('format', 'html');
-    return answer(context, 'html', null, () => services.pages.login(pageContext(services, context), { next: local(context.req.query('next')) }));
-  });
-  app.post('/login', async (context) => {
-    context.set('format', 'html');
-    const form = decodeBody(await readBody(context.req.raw, 10_000), context.req.header('content-type') ?? null);
-    const token = isRecord(form) && typeof form['token'] === 'string' ? form['token'].trim() : '';
-    const next = local(isRecord(form) ? form['next'] : undefined);
-    try {
-      await authenticate(services.pool, tokenOf(`Bearer ${token}`, undefined));
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      const problem = new Problem('bad-token', 'This token is not known here. Copy the whole of it, from corral_ on');
-      return context.body(services.pages.login(pageContext(services, context), { problem: problem.toDocument(), next }), 401, { 'Content-Type': media.html });
-    }
-    setCookie(context, COOKIE, token, {
-      httpOnly: true,
-      sameSite: 'Strict',
-      path: '/',
-      maxAge: 12 * 3600,
-      secure: context.req.header('x-forwarded-proto') === 'https',
-    });
-    return context.redirect(next, 303);
-  });
-  app.post('/logout', (context) => {
-    deleteCookie(context, COOKIE, { path: '/' });
-    return context.redirect('/login', 303);
-  });
-}
-
-async function countRows(services: Services): Promise<Record<string, number>> {
-  const models = services.catalog.models.filter((model) => !model.resource.readOnly);
-  const { rows } = await services.pool.query<Record<string, string>>(
-    `select ${models.map((model) => `(select count(*) from "${model.table}") as "${model.resource.noun}"`).join(', ')}`,
-  );
+async function countRows(db: Db, catalog: Catalog): Promise<Record<string, number>> {
+  const models = catalog.models.filter((model) => !model.resource.readOnly);
+  if (models.length === 0) return {};
+  const counts = models.map((model) => sql`(select count(*) from ${model.source} as t) as ${sql.id(model.resource.noun)}`);
+  const { rows } = await sql<Record<string, string>>`select ${sql.join(counts)}`.execute(db);
   return Object.fromEntries(Object.entries(rows[0]!).map(([noun, count]) => [noun, Number(count)]));
 }
 

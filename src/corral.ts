@@ -12,6 +12,7 @@ import { planOf } from './changes/plan.ts';
 import { DocumentService } from './documents/service.load.ts';
 import { rebuild, rebuildAll } from './documents/rebuild.load.ts';
 import type { Config } from './kernel/config.ts';
+import { Proxies } from './kernel/proxy.ts';
 import { installationBox } from './kernel/secret.ts';
 import { hashToken, newToken } from './modules/control/token.verbs.ts';
 import { hooks } from './modules/hooks.ts';
@@ -80,7 +81,7 @@ export async function openCorral(
       pool,
       catalog,
       store,
-      documents: new DocumentService(pool, secrets, config.cache_size, config.converge_rate),
+      documents: new DocumentService(pool, secrets, config.cache_size, config.converge_rate, new Proxies(config.trusted_proxies)),
       hub,
       db: () => orm.em.fork().getKysely() as unknown as Db,
       close: async () => {

@@ -3,9 +3,13 @@ import { pino, type Logger } from 'pino';
 import { createHttpServer } from './app.ts';
 import { keepClearing } from './changes/retention.ts';
 import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
+import { sweepLogins } from './auth/people/sessions.ts';
+import { loginSettings } from './auth/people/settings.ts';
 import { clearIdempotency } from './http/idempotency.ts';
 import { loadDemo } from './fleet/demo.ts';
 import type { Config } from './kernel/config.ts';
+import { Proxies } from './kernel/proxy.ts';
+import { linkUrl, makeLink } from './modules/people/person.verbs.ts';
 import { pages } from './pages/index.tsx';
 import { parseAllowed } from './webhooks/address.ts';
 import { Dispatcher } from './webhooks/dispatcher.ts';
@@ -15,6 +19,8 @@ export interface Running {
   readonly url: string;
   /** Of a database that was new: the admin token; it is not shown again. */
   readonly adminToken: string | undefined;
+  /** Of a database that was new: where the first person is made, once. */
+  readonly firstLink: string | undefined;
   readonly corral: Corral;
   /** How many requests are in flight. */
   active(): number;
@@ -67,6 +73,8 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     bulkLimit: config.bulk_limit,
     version: VERSION,
     publicUrl: config.public_url,
+    proxies: new Proxies(config.trusted_proxies),
+    login: loginSettings(config, corral.store.secrets),
   };
   const server = createHttpServer({ services, documents: corral.documents, log });
   let active = 0;
@@ -93,6 +101,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     warn: (message, error) => log.warn({ err: error }, message),
   });
   dispatcher.start();
+  const stopSweeping = sweepLogins(corral.pool, (message, error) => log.warn({ err: error }, message));
   const stopClearing = clearIdempotency(corral.pool, (message, error) => log.warn({ err: error }, message));
   const stopForgetting = keepClearing(corral.pool, config.history_days, (message, error) => log.warn({ err: error }, message));
   const { address, port, family } = server.address() as AddressInfo;
@@ -100,6 +109,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
   return {
     url,
     adminToken,
+    firstLink: adminToken === undefined ? undefined : new URL(linkUrl({}, await makeLink(corral.db(), undefined)), url).href,
     corral,
     active: () => active,
     stop: async () => {
@@ -118,6 +128,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
       clearInterval(timer);
       await dispatcher.stop();
       stopClearing();
+      stopSweeping();
       await stopForgetting();
       await corral.close();
     },

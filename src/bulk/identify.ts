@@ -61,8 +61,7 @@ export async function findAll(tx: Tx, model: Model, identities: readonly Identit
   for (let i = 0; i < identities.length; i += CONDITIONS) {
     const some = identities.slice(i, i + CONDITIONS);
     const columns = some.map(
-      ({ condition }, j) =>
-        sql`(${condition ? sql`select t.id from ${sql.id(model.table)} as t where ${condition}` : sql`null`})::float8 as ${sql.id(`r${j}`)}`,
+      ({ condition }, j) => sql`(${condition ? sql`select t.id from ${model.source} as t where ${condition}` : sql`null`})::float8 as ${sql.id(`r${j}`)}`,
     );
     const { rows } = await sql<Record<string, number | null>>`select ${sql.join(columns)}`.execute(tx.db);
     for (const j of some.keys()) out.push(rows[0]![`r${j}`] ?? undefined);
@@ -95,7 +94,7 @@ async function findByName(tx: Tx, names: readonly string[], set: number | undefi
       : await sql<Namesake>`select v.id::float8 as id, v.name,
         exists (select from apply_set_member m where m.noun = 'vm' and m.row_id = v.id and m.apply_set_id = ${set ?? null}) as mine,
         exists (select from apply_set_member m where m.noun = 'vm' and m.row_id = v.id and m.apply_set_id is distinct from ${set ?? null}) as taken
-        from vm v where v.name = any(${names}::text[])`.execute(tx.db);
+        from ${tx.store.catalog.byNoun('vm').source} as v where v.name = any(${names}::text[])`.execute(tx.db);
   const groups = Map.groupBy(rows, (row) => row.name);
   return (name) => {
     const all = groups.get(name) ?? [];

@@ -5,7 +5,7 @@ import { isRetryable, toProblem } from '../db/errors.ts';
 import { mapEach, RefusedAt } from '../db/many.ts';
 import { idOf } from '../db/read.ts';
 import { transaction, type Store, type Tx, type Values } from '../db/transaction.ts';
-import { countOwner, deleteRow, insertRow, patchRow, uniqueKeys } from '../db/write.ts';
+import { atHome, countOwner, deleteRow, insertRow, patchRow, uniqueKeys } from '../db/write.ts';
 import { Problem } from '../kernel/problem.ts';
 import { batchesOf } from './batches.ts';
 import { substitute, type BulkRequest, type Operation } from './operations.ts';
@@ -146,7 +146,10 @@ class Run {
   async #makeMany(some: readonly Operation[], bodies: readonly Values[]): Promise<void> {
     const { model } = some[0]!;
     const parsed = mapEach(bodies, (body) => check(model.createSchema, body));
-    const ids = await this.#createMany(model)!(this.#tx, await resolveMany(this.#tx, model, parsed));
+    const values = await resolveMany(this.#tx, model, parsed);
+    for (const one of values) atHome(this.#tx, model, one);
+    const ids = await this.#createMany(model)!(this.#tx, values);
+    await this.#tx.store.rights?.permit(this.#tx.db, model, 'create', ...ids);
     for (const [i, one] of some.entries()) this.#done[one.index] = { id: ids[i]!, status: 'created' };
   }
 

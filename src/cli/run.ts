@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { changeCommands } from './commands/changes.ts';
 import { classesCommand } from './commands/classes.ts';
 import { applyCommand } from './commands/apply.ts';
+import { auditCommand } from './commands/audit.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { consoleCommand } from './commands/console.ts';
@@ -12,6 +13,7 @@ import { fleetCommands } from './commands/fleet.ts';
 import { keysCommand } from './commands/keys.ts';
 import { ldapCommand } from './commands/ldap.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { personCommand } from './commands/person.ts';
 import { serveCommand } from './commands/serve.ts';
 import { thingCommands } from './commands/things.ts';
 import { tokenCommand } from './commands/token.ts';
@@ -66,6 +68,8 @@ export function program(): Command {
     changeCommands,
     explainCommand,
     tokenCommand,
+    personCommand,
+    auditCommand,
     ldapCommand,
     fleetCommands,
     applyCommand,

@@ -51,6 +51,8 @@ export interface Model {
 
 export interface Catalog {
   readonly models: readonly Model[];
+  /** With all nouns, fields and rows: for what the program does by itself. */
+  readonly whole: Catalog;
   byNoun(noun: string): Model;
   byRoute(route: string): Model | undefined;
 }
@@ -78,7 +80,15 @@ export function createCatalog(orm: MikroORM, resources: readonly Resource[]): Ca
     finishSchemas(model);
   }
   const routes = new Map(list.map((model) => [model.route, model]));
-  return { models: list, byNoun, byRoute: (route) => routes.get(route) };
+  const catalog: Catalog = {
+    models: list,
+    get whole() {
+      return catalog;
+    },
+    byNoun,
+    byRoute: (route) => routes.get(route),
+  };
+  return catalog;
 }
 
 /**
@@ -133,7 +143,7 @@ export function restrict(whole: Catalog, condition: (resource: Resource) => RawB
   };
   const models = [...seen.values()];
   const routes = new Map(models.map((model) => [model.route, model]));
-  return { models, byNoun, byRoute: (route) => routes.get(route) };
+  return { models, whole, byNoun, byRoute: (route) => routes.get(route) };
 }
 
 function build(orm: MikroORM, resource: Resource): Model {

@@ -9,6 +9,8 @@ export type Action = 'read' | 'create' | 'update' | 'delete';
 /** What somebody may do, and where. */
 export interface Grant {
   readonly has: (permission: string) => boolean;
+  /** Whether there is any noun that it may do this with. */
+  readonly acts: (action: Action) => boolean;
   /** Undefined: everywhere. */
   readonly where?: { readonly place: Place; readonly id: number } | undefined;
 }
@@ -26,6 +28,20 @@ export class Rights {
   constructor(who: string, grants: readonly Grant[]) {
     this.who = who;
     this.#grants = grants;
+  }
+
+  /** Whether there is anything that it may read: a noun or the history. */
+  get reads(): boolean {
+    return this.#any('read');
+  }
+
+  /** Whether there is anything that it may write. */
+  get writes(): boolean {
+    return this.#any('create') || this.#any('update') || this.#any('delete');
+  }
+
+  #any(action: Action): boolean {
+    return this.#grants.some((grant) => grant.acts(action));
   }
 
   /** Whether it may somewhere. */
@@ -80,16 +96,18 @@ export class Rights {
   }
 
   /**
-   * Before a row is changed or deleted, and after it is made or changed.
+   * Before rows are changed or deleted, and after they are made or changed.
    * @throws Problem forbidden
    */
-  async permit(db: Db, model: Model, action: Action, id: number): Promise<void> {
+  async permit(db: Db, model: Model, action: Action, ...ids: readonly number[]): Promise<void> {
     const condition = this.condition(model.resource, action, 't');
     if (condition === true) return;
     const permission = `${model.resource.noun}:${action}`;
     if (condition === false) throw forbidden(this.who, permission);
-    const { rows } = await sql`select from ${sql.id(model.table)} as t where t.${sql.id(model.pk)} = ${id} and ${condition}`.execute(db);
-    if (rows.length === 0) throw forbidden(this.who, permission, 'there');
+    const { rows } = await sql<{
+      n: number;
+    }>`select count(*)::int as n from ${sql.id(model.table)} as t where t.${sql.id(model.pk)} = any(${ids}) and ${condition}`.execute(db);
+    if (rows[0]!.n < ids.length) throw forbidden(this.who, permission, 'there');
   }
 }
 

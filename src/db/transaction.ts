@@ -5,6 +5,7 @@ import type { Catalog, Model } from './catalog.ts';
 import { isRetryable, toProblem } from './errors.ts';
 import { planChanged, type Plan } from './plan.ts';
 import { prepared } from './prepared.ts';
+import type { Rights } from './rights.ts';
 import type { Db } from './read.ts';
 
 /** Key of the advisory lock that orders writes of shared rows against all others; any number will do. */
@@ -78,13 +79,15 @@ export interface Store {
   readonly plan: (tx: Tx) => Promise<Plan>;
   /** Of a request's store: whose writes they are. */
   readonly origin?: Origin;
+  /** Of a request's store: what its writer may do; without them everything. */
+  readonly rights?: Rights;
   readonly placement: 'least_loaded' | 'round_robin' | 'sticky';
   readonly defaultVolumeSize: number;
+  /** How clients reach this Corral, where that is known. */
+  readonly publicUrl?: string | undefined;
   readonly reporting: Reporting;
   /** A transaction that all verbs become savepoints of, and that its owner ends: the console's sandbox. */
   readonly within?: EntityManager;
-  /** How clients reach this Corral, where that is known. */
-  readonly publicUrl?: string | undefined;
 }
 
 /** One transaction. */
@@ -193,9 +196,14 @@ async function begin({ store, db }: Tx, alone: boolean | undefined): Promise<voi
 
 /** Ends a dry run, or refuses a write whose effect is no longer the planned one. */
 async function compare(tx: Tx, wanted: NonNullable<Origin['plan']>, value: unknown): Promise<void> {
-  const plan = await tx.store.plan(tx);
+  const plan = seenPlan(await tx.store.plan(tx), tx.store.rights);
   if (wanted === 'only') throw new Planned(plan, value);
   if (plan.digest !== wanted.digest) throw planChanged(plan);
+}
+
+/** A plan as its writer may see it: hosts and their documents are not for customers. The digest is that of all of it. */
+function seenPlan(plan: Plan, rights: Rights | undefined): Plan {
+  return rights === undefined || rights.mayEverywhere('document:read') ? plan : { ...plan, documents: [], hosts: [] };
 }
 
 /** The change's number; undefined when nothing changed. From here to the commit no other change is numbered. */

@@ -12,16 +12,27 @@ import { settle, touch, transaction, type Store, type Tx, type TxOptions, type V
 
 /** Makes a row from wire input. @returns its id, and what is shown once */
 export async function insertRow(tx: Tx, model: Model, input: unknown): Promise<{ id: number; once: Values }> {
+  const { rights } = tx.store;
   const parsed = check(model.createSchema, input);
   const parts = takeParts(model, parsed);
   const values = await resolve(tx, model, parsed);
+  atHome(tx, model, values);
   const hooks = tx.store.hooks[model.resource.noun] ?? {};
   const id = hooks.create ? await hooks.create(tx, values) : await insert(tx, model, hooks.prepare ? await hooks.prepare(tx, values) : values);
   for (const { place, part, value } of parts)
     if (isRecord(value)) await within(tx, place, part, () => insertRow(tx, part, { ...value, [ownerField(part)]: id }));
   const once = (await hooks.created?.(tx, id, values)) ?? {};
+  await rights?.permit(tx.db, model, 'create', id);
   await touch(tx, model, [id]);
   return { id, once };
+}
+
+/** Who works in one place only makes things there, unless the input says something else. */
+export function atHome({ store: { rights } }: Tx, model: Model, values: Values): void {
+  for (const place of ['site', 'customer', 'project'] as const) {
+    const home = rights?.home(place);
+    if (home !== undefined && model.field.get(place)?.ref === place) values[place] ??= home;
+  }
 }
 
 /** Stores values as they are, through the unit of work. */
@@ -71,6 +82,7 @@ async function within<T>(tx: Tx, place: string, part: Model, work: () => Promise
 export async function patchRow(tx: Tx, model: Model, id: number, input: unknown, versions?: Guard): Promise<boolean> {
   const parsed = check(model.updateSchema, input);
   const parts = takeParts(model, parsed);
+  await tx.store.rights?.permit(tx.db, model, 'update', id);
   const entity = await lockRow(tx, model, id, versions);
   const before = entity['version'];
   const values = await resolve(tx, model, parsed);
@@ -87,6 +99,8 @@ export async function patchRow(tx: Tx, model: Model, id: number, input: unknown,
   if (elsewhere && !changed) await sql`update ${sql.id(model.table)} set version = version + 1, updated_at = now() where id = ${id}`.execute(tx.db);
   changed ||= elsewhere;
   await hooks.changed?.(tx, id, values);
+  /* Nor may it be given away. */
+  if (changed) await tx.store.rights?.permit(tx.db, model, 'update', id);
   await touch(tx, model, [id]);
   return changed;
 }
@@ -141,6 +155,7 @@ function refuseImmutable(model: Model, entity: Values, values: Values): void {
 
 /** Deletes a row and what belongs to it. @throws Problem in-use, stale-version, not-found */
 export async function deleteRow(tx: Tx, model: Model, id: number, versions?: Guard): Promise<void> {
+  await tx.store.rights?.permit(tx.db, model, 'delete', id);
   if (versions) await lockRow(tx, model, id, versions);
   await touch(tx, model, [id]);
   await tx.store.hooks[model.resource.noun]?.deleting?.(tx, id);

@@ -1,8 +1,22 @@
+import type { IncomingMessage } from 'node:http';
 import type pg from 'pg';
-import { badToken, noToken, type Identity } from '../auth/identity.ts';
+import {
+  allow,
+  badToken,
+  goodFrom,
+  noteUse,
+  noToken,
+  plainAddress,
+  TOKEN_COLUMNS,
+  tokenIdentity,
+  type BindingRow,
+  type Identity,
+  type TokenKind,
+} from '../auth/identity.ts';
 import { toMsgpack } from '../kernel/codec.ts';
 import type { Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
+import { Proxies } from '../kernel/proxy.ts';
 import type { SecretBox } from '../kernel/secret.ts';
 import { hashToken } from '../modules/control/token.verbs.ts';
 import type { DocumentBody } from './document.ts';
@@ -44,15 +58,20 @@ export interface Rendered {
 interface Pending {
   readonly key: string;
   readonly hash: Buffer;
+  readonly address: string | null;
   readonly fqdn: string;
   readonly resolve: (found: Found) => void;
   readonly reject: (error: unknown) => void;
 }
 
 interface LookupRow {
-  readonly kind: Identity['kind'] | null;
+  readonly kind: TokenKind | null;
   readonly name: string;
+  readonly token_id: number;
   readonly token_node: string | null;
+  readonly scopes: readonly string[];
+  readonly admin: boolean | null;
+  readonly bindings: readonly BindingRow[] | null;
   readonly id: string | null;
   readonly fqdn: string;
   readonly state: string;
@@ -72,9 +91,9 @@ const SHORT = 4096;
 /** Token hashes kept. */
 const HASHES = 20_000;
 
-const LOOKUP = `select t.kind, t.name, tn.fqdn as token_node, n.id, n.fqdn, n.state, n.manager, d.number, d.hash, d.wave
-  from unnest($1::bytea[], $2::text[]) with ordinality as i (hash, fqdn, ord)
-  left join token t on t.hash = i.hash left join node tn on tn.id = t.node_id
+const LOOKUP = `select t.id::float8 as token_id, t.kind, t.name, tn.fqdn as token_node, ${TOKEN_COLUMNS}, n.id, n.fqdn, n.state, n.manager, d.number, d.hash, d.wave
+  from unnest($1::bytea[], $2::text[], $3::text[]) with ordinality as i (hash, fqdn, address, ord)
+  left join token t on t.id = token_of(i.hash) and ${goodFrom('i.address')} left join node tn on tn.id = t.node_id
   left join node n on n.fqdn = i.fqdn left join document d on d.node_id = n.id order by i.ord`;
 
 /**
@@ -87,6 +106,7 @@ export class DocumentService {
   readonly #secrets: SecretBox;
   readonly #cache: RenderCache;
   readonly #rate: number;
+  readonly #proxies: Proxies;
   readonly #hashes = new Map<string, Buffer>();
   #pending: Pending[] = [];
   #underway = 0;
@@ -97,8 +117,10 @@ export class DocumentService {
   /**
    * @param cacheSize most bytes of rendered documents that are kept
    * @param rate hosts that may start to converge in one second
+   * @param proxies whose word for where a request comes from counts
    */
-  constructor(pool: pg.Pool, secrets: SecretBox, cacheSize: number, rate: number) {
+  constructor(pool: pg.Pool, secrets: SecretBox, cacheSize: number, rate: number, proxies: Proxies = new Proxies()) {
+    this.#proxies = proxies;
     this.#pool = pool;
     this.#secrets = secrets;
     this.#cache = new RenderCache(cacheSize);
@@ -110,13 +132,24 @@ export class DocumentService {
    * Who asks, and the node that they ask for.
    * @throws Problem no-token, bad-token
    */
-  find(token: string | undefined, fqdn: string): Promise<Found> {
+  find(token: string | undefined, fqdn: string, request?: Pick<IncomingMessage, 'socket' | 'headers'>): Promise<Found> {
     if (token === undefined) return Promise.reject(noToken());
     return new Promise((resolve, reject) => {
       const name = fqdn.toLowerCase();
-      this.#pending.push({ key: `${token} ${name}`, hash: this.#hashOf(token), fqdn: name, resolve, reject });
+      const from = plainAddress(request && this.#proxies.addressOf(request));
+      this.#pending.push({ key: `${token} ${from ?? ''} ${name}`, hash: this.#hashOf(token), fqdn: name, address: from, resolve, reject });
       if (this.#pending.length === 1) setImmediate(() => this.#flush());
     });
+  }
+
+  /** The same for somebody who is known already: a person who logged in. */
+  async findFor(identity: Identity, fqdn: string): Promise<Found> {
+    const { rows } = await this.#pool.query<LookupRow>({
+      name: 'lookup_node',
+      text: 'select n.id, n.fqdn, n.state, n.manager, d.number, d.hash, d.wave from node n join document d on d.node_id = n.id where n.fqdn = $1',
+      values: [fqdn.toLowerCase()],
+    });
+    return { identity, node: rows[0] && foundNode(rows[0], this.#rate) };
   }
 
   /** Hashing costs more than the rest of a lookup; the hashes of recent tokens are kept, never the answer. */
@@ -148,8 +181,9 @@ export class DocumentService {
       const { rows } = await this.#pool.query<LookupRow>({
         name: 'lookup',
         text: LOOKUP,
-        values: [distinct.map((one) => one.hash), distinct.map((one) => one.fqdn)],
+        values: [distinct.map((one) => one.hash), distinct.map((one) => one.fqdn), distinct.map((one) => one.address)],
       });
+      for (const [i, row] of rows.entries()) if (row.kind !== null) noteUse(this.#pool, row.token_id, row.kind, distinct[i]!.address ?? undefined);
       const found = new Map(distinct.map((one, i) => [one.key, rows[i]!.kind === null ? undefined : foundOf(rows[i]!, rows[i]!.kind!, this.#rate)]));
       for (const one of batch) {
         const answer = found.get(one.key);
@@ -231,12 +265,15 @@ export class DocumentService {
   }
 }
 
-function foundOf(row: LookupRow, kind: Identity['kind'], rate: number): Found {
-  const { id, fqdn, state, manager, number, hash, wave } = row;
+function foundOf(row: LookupRow, kind: TokenKind, rate: number): Found {
   return {
-    identity: { kind, name: row.name, node: row.token_node },
-    node: id === null ? undefined : { id: Number(id), fqdn, state, manager, version: `${number}-${hash}`, spread: spreadOf(wave, rate) },
+    identity: tokenIdentity({ ...row, id: row.token_id, kind, node: row.token_node }),
+    node: row.id === null ? undefined : foundNode(row, rate),
   };
+}
+
+function foundNode({ id, fqdn, state, manager, number, hash, wave }: LookupRow, rate: number): NonNullable<Found['node']> {
+  return { id: Number(id), fqdn, state, manager, version: `${number}-${hash}`, spread: spreadOf(wave, rate) };
 }
 
 /**
@@ -258,6 +295,7 @@ export function nodeOf(found: Found, asked: string): NonNullable<Found['node']> 
   if (identity.kind === 'node' && identity.node !== asked.toLowerCase()) {
     throw new Problem('forbidden', `The token '${identity.name}' may only read the documents of ${identity.node}`);
   }
+  if (identity.kind !== 'node') allow(identity, 'documents');
   if (!node) throw noNode(asked);
   if (node.state === 'deactivated') throw new Problem('gone', `The node ${node.fqdn} is deactivated; set its state to running to serve it again`);
   return node;

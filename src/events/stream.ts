@@ -42,7 +42,7 @@ export async function serveEvents(
 ): Promise<Found> {
   const { authorization, cookie } = request.headers;
   const token = tokenOf(authorization, cookie);
-  const found = await documents.find(token, name);
+  const found = await documents.find(token, name, request);
   const node = nodeOf(found, name);
   const headers = {
     'X-Request-Id': id,
@@ -71,7 +71,7 @@ export async function serveEvents(
     try {
       do {
         again = false;
-        const now = nodeOf(await documents.find(token, name), name);
+        const now = nodeOf(await documents.find(token, name, request), name);
         if (response.destroyed || response.writableEnded) return;
         /* The node was deleted and made again: another one is watched. */
         if (now.id !== node.id) return void response.end();

@@ -20,7 +20,7 @@ export function isWatchPath(url: string): boolean {
 /** Whether a change is one that somebody may see: the one place where who asks decides what is sent. */
 export function maySee(identity: Identity, entry: Entry): boolean {
   void entry;
-  return identity.kind === 'admin' || identity.kind === 'reader';
+  return identity.rights.mayEverywhere('change:read');
 }
 
 interface Asked {
@@ -84,7 +84,7 @@ export class Watch {
       throw new Problem('method-not-allowed', `${request.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });
     const token = tokenOf(request.headers.authorization, request.headers.cookie);
     const identity = await authenticate(pool, token);
-    allow(identity, 'read');
+    allow(identity, 'change:read');
     const asked = parse(catalog, request);
     const { oldest, newest } = await tail.range();
     const since = asked.since ?? newest;
@@ -135,7 +135,7 @@ export class Watch {
     }
     for (const [token, readers] of byToken) {
       try {
-        allow(await authenticate(this.#options.pool, token), 'read');
+        allow(await authenticate(this.#options.pool, token), 'change:read');
       } catch (error) {
         /* Without the database nothing is known: the streams stay. */
         if (error instanceof Problem) for (const reader of readers) reader.stop();

@@ -6,6 +6,7 @@ import { toMsgpack } from '../kernel/codec.ts';
 import { etagOf, matches } from '../kernel/etag.ts';
 import { media, negotiate, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
+import type { Proxies } from '../kernel/proxy.ts';
 import type { Hub } from '../events/hub.ts';
 import type { PageContext, Pages } from '../pages/types.ts';
 import type { Store } from '../db/transaction.ts';
@@ -27,6 +28,8 @@ export interface Services {
   readonly version: string;
   /** How clients reach this API, where that is not what they asked. */
   readonly publicUrl?: string | undefined;
+  /** Whose word for where a request comes from counts; nobody's when left out. */
+  readonly proxies?: Proxies;
   /** How people log in; as by default when left out. */
   readonly login?: LoginSettings;
 }
@@ -42,7 +45,8 @@ export const offered: readonly Format[] = ['json', 'html', 'msgpack'];
 export function pageContext(services: Services, context: Context<Env>): PageContext {
   const url = new URL(context.req.url);
   const seen = services.publicUrl === undefined ? url : new URL(url.pathname + url.search, services.publicUrl);
-  return { catalog: services.catalog, identity: context.get('identity'), url: seen };
+  const identity = context.get('identity');
+  return { catalog: identity?.rights.catalogOf(services.catalog) ?? services.catalog, identity, url: seen };
 }
 
 /** The format to answer in: what the URL's ending says, else what Accept says. */

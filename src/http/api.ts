@@ -4,13 +4,15 @@ import { parseListQuery, parseRowQuery, type ListQuery } from '../db/query.ts';
 import type { Model } from '../db/catalog.ts';
 import { getRow, idOf, listRows, type Row } from '../db/read.ts';
 import { toProblem } from '../db/errors.ts';
+import type { Action } from '../db/rights.ts';
 import { Problem } from '../kernel/problem.ts';
 import { keyHref } from '../pages/link.ts';
 import { parseWait, untilConverged, waitParameters } from '../events/wait.ts';
 import { answer, formatOf, offered, pageContext, type Env, type Services } from './answer.ts';
 import { convergenceOfKey, withConvergence } from './convergence.ts';
 import { showForm } from './forms.ts';
-import { methodsOf, targetOf, type Target } from './target.ts';
+import { ownServices } from './own.ts';
+import { actionsOf, methodsOf, targetOf, type Target } from './target.ts';
 import { labelled, showPage } from './thing.ts';
 import { write } from './write.ts';
 
@@ -24,16 +26,36 @@ export function apiRoutes(services: Services): Hono<Env> {
   const app = new Hono<Env>();
   app.get('/api/v1', (context) => index(services, context));
   app.all('/api/v1/*', (context) => dispatch(services, context, targetOf(services, context.req.url, '/api/v1/')));
-  app.get('/forms/*', (context) => showForm(services, context, targetOf(services, context.req.url, '/forms/')));
+  app.get('/forms/*', (context) => {
+    const target = targetOf(services, context.req.url, '/forms/');
+    formatOf(context, ['html']);
+    const own = ownTarget(services, context, target, target.key === undefined ? 'create' : 'update');
+    return showForm(own.services, context, own.target);
+  });
   return app;
 }
 
-async function dispatch(services: Services, context: Ctx, target: Target): Promise<Response> {
-  formatOf(context, offered, target.suffix);
+/** The target as its asker sees it. @throws Problem forbidden that names the permission which is missing */
+function ownTarget(whole: Services, context: Ctx, { model, ...target }: Target, ...actions: readonly Action[]): { services: Services; target: Target } {
+  const identity = context.get('identity')!;
+  const { noun } = model.resource;
+  if (identity.kind === 'node' || actions.length === 0) allow(identity, actions[0] === 'read' ? 'read' : 'write');
+  for (const action of actions) identity.rights.demand(`${noun}:${action}`);
+  const services = ownServices(whole, identity);
+  const own = services.catalog.byRoute(model.route);
+  /* Who may write it and not read it, or may nowhere see any. */
+  if (!own)
+    throw new Problem('forbidden', `${identity.rights.who} may not see any ${model.resource.title.toLowerCase()}`, { extra: { permission: `${noun}:read` } });
+  return { services, target: { ...target, model: own } };
+}
+
+async function dispatch(whole: Services, context: Ctx, wanted: Target): Promise<Response> {
+  formatOf(context, offered, wanted.suffix);
   const method = context.req.method;
+  const reading = method === 'GET' || method === 'HEAD';
+  const { services, target } = ownTarget(whole, context, wanted, ...(reading ? (['read'] as const) : actionsOf(method, wanted.key)));
   try {
-    if (method === 'GET' || method === 'HEAD') {
-      allow(context.get('identity')!, 'read');
+    if (reading) {
       if (target.convergence) return await showConvergence(services, context, target.model, target.key!);
       return await (target.key === undefined ? list(services, context, target.model) : show(services, context, target.model, target.key));
     }
@@ -41,7 +63,6 @@ async function dispatch(services: Services, context: Ctx, target: Target): Promi
     if (!possible.includes(method) && !(method === 'POST' && target.key !== undefined && !target.convergence)) {
       throw new Problem('method-not-allowed', `${method} is not possible here; possible: ${possible.join(', ')}`, { extra: { allow: possible.join(', ') } });
     }
-    allow(context.get('identity')!, 'write');
     return await write(services, context, target, possible);
   } catch (error) {
     throw toProblem(error, services.catalog, target.model);

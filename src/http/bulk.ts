@@ -12,6 +12,7 @@ import { Problem } from '../kernel/problem.ts';
 import { answer, formatOf, type Env, type Services } from './answer.ts';
 import { idempotent } from './idempotency.ts';
 import { originOf } from './origin.ts';
+import { ownServices } from './own.ts';
 import { answerPlan, planningOf, planOrigin } from './plan.ts';
 
 /** Largest body of many operations, in bytes, where no setting says. */
@@ -29,8 +30,9 @@ export function bulkRoutes(services: Services, log: Logger): Hono<Env> {
   return app;
 }
 
-async function carryOut(services: Services, log: Logger, context: Context<Env>): Promise<Response> {
+async function carryOut(whole: Services, log: Logger, context: Context<Env>): Promise<Response> {
   allow(context.get('identity')!, 'write');
+  const services = ownServices(whole, context.get('identity')!);
   const format = formatOf(context, ['json', 'msgpack', 'ndjson']);
   const search = new URL(context.req.url).searchParams;
   const planning = planningOf(context, search);
@@ -40,6 +42,8 @@ async function carryOut(services: Services, log: Logger, context: Context<Env>):
     });
   const bytes = await readBody(context.req.raw, services.bulkLimit ?? LIMIT);
   const request = parseBulk(services.catalog, decodeBody(bytes, context.req.header('content-type') ?? null));
+  /* Sets are known by their names alone, over all customers. */
+  if (request.set !== undefined) context.get('identity')!.rights.demand('apply_set:update', { everywhere: true });
   let change: number | undefined;
   const own = { ...originOf(context), ...planOrigin(planning) };
   /* The head of an answer that tells progress is gone by then. */

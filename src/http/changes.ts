@@ -60,7 +60,7 @@ function linked(url: URL, next: number | undefined): { next?: string; headers: R
 
 async function list(services: Services, context: Ctx): Promise<Response> {
   const format = formatOf(context, offered, splitSuffix(context.req.path, offered).format);
-  allow(context.get('identity')!, 'read');
+  allow(context.get('identity')!, 'change:read');
   const url = paramsOf(context, format);
   const page = await listChanges(services.db(), services.catalog, parseChangeQuery(services.catalog, url.searchParams));
   const { next, headers } = linked(url, page.next);
@@ -76,12 +76,11 @@ function numberOf(text: string): number {
 async function show(services: Services, documents: DocumentService, context: Ctx): Promise<Response> {
   const { name, format: suffix } = splitSuffix(context.req.param('number')!, offered);
   const format = formatOf(context, offered, suffix);
-  allow(context.get('identity')!, 'read');
+  allow(context.get('identity')!, 'change:read');
   const number = numberOf(name);
   const change = await loadChange(services.db(), services.catalog, number);
   if (format !== 'html') return answer(context, format, change, () => '');
-  const identity = context.get('identity')!;
-  const may = identity.kind === 'admin' || identity.kind === 'reader';
+  const may = context.get('identity')!.rights.mayEverywhere('document:read');
   const found = may ? await documents.history.ofChange(number, SHOWN) : [];
   const differences = found.map(({ node, fqdn, before, after }) => ({
     node,
@@ -94,7 +93,7 @@ async function show(services: Services, documents: DocumentService, context: Ctx
 
 async function history(services: Services, context: Ctx, path: string, suffix: Format | undefined): Promise<Response> {
   const format = formatOf(context, offered, suffix);
-  allow(context.get('identity')!, 'read');
+  allow(context.get('identity')!, 'change:read');
   const url = paramsOf(context, format);
   const { model, key } = targetOf(services, new URL(path, url).href, '/api/v1/');
   if (key === undefined || model.pk !== 'id') throw new Problem('not-found', 'Only a thing has a history: /api/v1/<nouns>/<id or key>/history');
@@ -161,7 +160,7 @@ function pointOf(url: URL, name: string): Point | undefined {
 /** Undoes a change: X-Change-Message, or `message` of the body, says why; it is planned like any write. */
 async function revert(services: Services, context: Ctx): Promise<Response> {
   const format = formatOf(context);
-  allow(context.get('identity')!, 'write');
+  allow(context.get('identity')!, 'change:revert');
   const number = numberOf(context.req.param('number')!);
   const { search, body } = await revertInput(services, context);
   const planning = planningOf(context, search, body);

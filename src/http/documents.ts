@@ -108,7 +108,7 @@ export async function serveDocument(
   id: string,
 ): Promise<Served> {
   const { authorization, cookie } = request.headers;
-  const found = await service.find(tokenOf(authorization, cookie), asked.name);
+  const found = await service.find(tokenOf(authorization, cookie), asked.name, request);
   if (asked.at !== undefined) return servePast(service, request, response, { ...asked, at: asked.at }, found, id);
   if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found, id);
   if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') return sendJson(response, found, {}, id);

@@ -17,7 +17,7 @@ export function explainRoutes(services: Services): Hono<Env> {
   const handler = async (context: Context<Env>): Promise<Response> => {
     const { node, key, suffix } = parse(new URL(context.req.url).pathname);
     const format = formatOf(context, formats, suffix);
-    allow(context.get('identity')!, 'read');
+    allow(context.get('identity')!, 'node:read');
     if (context.req.method !== 'GET' && context.req.method !== 'HEAD')
       throw new Problem('method-not-allowed', `${context.req.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });
     const [unknown] = new URL(context.req.url).searchParams.keys();

@@ -8,6 +8,7 @@ import { atParameter, changePaths, historyPath } from './openapi.changes.ts';
 import { bulkPaths, idempotencyParameter, replayedHeaders } from './openapi.bulk.ts';
 import { explainPaths, explanationSchema } from './openapi.explain.ts';
 import { plannedSchema, writeParameters, writtenHeaders } from './openapi.plan.ts';
+import { endSession, peoplePaths } from './openapi.people.ts';
 import { convergencePath, convergenceSchema, reportPaths } from './openapi.reports.ts';
 import { watchPaths, webhookCalls } from './openapi.watch.ts';
 
@@ -38,6 +39,13 @@ export function openApi(catalog: Catalog, version: string): Json {
     Object.assign(paths, pathsOf(model, name, schemas));
   }
   Object.assign(paths, documentPaths());
+  const refused = {
+    401: problemResponse('No token, or an unknown one.'),
+    403: problemResponse('The token may not do that.'),
+    404: problemResponse('There is no such thing.'),
+  };
+  Object.assign(paths, peoplePaths({ ...refused, 409: problemResponse('The person logs in through a directory, or is disabled.') }));
+  Object.assign(paths['/api/v1/sessions/{key}'] as Json, { delete: { ...endSession, responses: { 204: { description: 'Ended.' }, ...refused } } });
   Object.assign(
     paths,
     explainPaths({

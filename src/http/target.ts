@@ -1,4 +1,5 @@
 import type { Model } from '../db/catalog.ts';
+import type { Action } from '../db/rights.ts';
 import { splitSuffix, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import { offered, type Services } from './answer.ts';
@@ -48,4 +49,12 @@ export function methodsOf({ model, key, convergence }: Target): string[] {
 /** A thing whose key the database makes cannot be put under a key of the client's. */
 function hasComputedKey(model: Model): boolean {
   return model.resource.key.some((name) => model.field.get(name)!.readOnly);
+}
+
+/** What a method does; PUT may make the thing, and a form says with POST what it means. */
+export function actionsOf(method: string, key: string | undefined): Action[] {
+  if (method === 'DELETE') return ['delete'];
+  if (method === 'PATCH') return ['update'];
+  if (method === 'PUT') return ['create', 'update'];
+  return key === undefined ? ['create'] : [];
 }

@@ -12,7 +12,7 @@ export function webhookRoutes(services: Services): Hono<Env> {
   const path = '/api/v1/webhook-deliveries/:id{[0-9]{1,15}}/redeliver';
   app.post(path, async (context) => {
     const format = formatOf(context);
-    allow(context.get('identity')!, 'write');
+    allow(context.get('identity')!, 'webhook:update');
     const id = Number(context.req.param('id'));
     await redeliver(services.db(), id);
     const model = services.catalog.byNoun('webhook_delivery');

@@ -14,7 +14,7 @@ import { formAgain } from './forms.ts';
 import { idempotent, type Kept } from './idempotency.ts';
 import { originOf } from './origin.ts';
 import { answerPlan, planAgain, plannedRow, planningOf, planOrigin, type Outcome } from './plan.ts';
-import type { Target } from './target.ts';
+import { actionsOf, type Target } from './target.ts';
 import { showPage } from './thing.ts';
 
 type Ctx = Context<Env>;
@@ -43,6 +43,8 @@ export async function write(services: Services, context: Ctx, target: Target, po
   if (form && (method === 'PATCH' || method === 'PUT') && guard === undefined)
     throw new Problem('precondition-required', 'A form that changes a thing must send _etag (or If-Match), so that nobody overwrites what he has not seen');
   const versions = guardOf(guard);
+  /* A form says here what it means. */
+  if (form) for (const action of actionsOf(method, key)) context.get('identity')!.rights.demand(`${model.resource.noun}:${action}`);
   try {
     const input = form ? fromForm(model, form, method === 'POST') : body;
     const origin = { ...originOf(context), ...planOrigin(planning) };

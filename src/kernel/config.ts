@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import { z } from 'zod';
+import { Proxies } from './proxy.ts';
 import { ldapSchema } from './config.ldap.ts';
 import { oidcSchema } from './config.oidc.ts';
 import { hidden } from './hidden.ts';
@@ -23,6 +24,16 @@ const mapping = <T extends z.ZodType>(schema: T) =>
       return z.NEVER;
     }
   }, schema.optional());
+
+/** Whether a check throws. */
+function failing(check: () => unknown): boolean {
+  try {
+    check();
+    return false;
+  } catch {
+    return true;
+  }
+}
 
 interface Setting<T extends z.ZodType> {
   readonly env: string;
@@ -52,6 +63,22 @@ export const settings = {
   ),
   host: setting('HOST', z.string().min(1).default('127.0.0.1'), 'Address to listen on.'),
   port: setting('PORT', whole(0, 65_535).default(8080), 'Port to listen on; 0 takes a free one.'),
+  trusted_proxies: setting(
+    'CORRAL_TRUSTED_PROXIES',
+    z
+      .union([
+        z.array(z.string()),
+        z.string().transform((text) =>
+          text
+            .split(',')
+            .map((one) => one.trim())
+            .filter((one) => one !== ''),
+        ),
+      ])
+      .default([])
+      .refine((ranges) => !failing(() => new Proxies(ranges)), 'must be addresses or ranges, e.g. 192.0.2.10,10.0.0.0/8'),
+    'Proxies in front of this server, whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or ranges with a comma between.',
+  ),
   public_url: setting('CORRAL_PUBLIC_URL', z.url().optional(), 'How clients reach this API, when it stands behind a proxy.'),
   admin_token: setting('CORRAL_ADMIN_TOKEN', z.string().min(16).max(200).optional(), 'The admin token of a new database, instead of a random one.', true),
   demo: setting('CORRAL_DEMO', flag.default(true), 'Load the demonstration fleet into a new database.'),
@@ -134,16 +161,8 @@ export const settings = {
     'The OpenID Connect provider that people may log in with (docs/identities.md): JSON, or the path of a YAML file.',
   ),
   oidc_client_secret: setting('CORRAL_OIDC_CLIENT_SECRET', hidden.optional(), 'The client secret in oidc, in place of the one there.', true),
-  session_idle: setting(
-    'CORRAL_SESSION_IDLE',
-    whole(60, 604_800).default(1800),
-    'Seconds without a request after which a person is logged out.',
-  ),
-  session_length: setting(
-    'CORRAL_SESSION_LENGTH',
-    whole(300, 2_592_000).default(43_200),
-    'Seconds after which a person must log in again in any case.',
-  ),
+  session_idle: setting('CORRAL_SESSION_IDLE', whole(60, 604_800).default(1800), 'Seconds without a request after which a person is logged out.'),
+  session_length: setting('CORRAL_SESSION_LENGTH', whole(300, 2_592_000).default(43_200), 'Seconds after which a person must log in again in any case.'),
   second_factor: setting(
     'CORRAL_SECOND_FACTOR',
     z.enum(['optional', 'admins', 'everyone']).default('optional'),

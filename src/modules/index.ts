@@ -6,6 +6,7 @@ import { cephOsd } from './ceph/ceph-osd.ts';
 import { cephOsdNode } from './ceph/ceph-osd-node.ts';
 import { cephPool } from './ceph/ceph-pool.ts';
 import { ApplySet, ApplySetMember, IdempotencyKey } from './control/bulk.ts';
+import { auditEntry } from './control/audit-entry.ts';
 import { Change, ChangedRow } from './control/change.ts';
 import { Document, DocumentVersion } from './control/document.ts';
 import { tombstone } from './control/tombstone.ts';
@@ -21,14 +22,15 @@ import { network } from './network/network.ts';
 import { networkMembership } from './network/network-membership.ts';
 import { subnet } from './network/subnet.ts';
 import { vmInterface } from './network/vm-interface.ts';
+import { binding } from './people/binding.ts';
 import { customer } from './people/customer.ts';
-import { project } from './people/project.ts';
-import { node } from './place/node.ts';
 import { LoginLink, LoginThrottle, PersonGroup, PersonSecret } from './people/login-tables.ts';
 import { person } from './people/person.ts';
-import { nodeAddress } from './place/node-address.ts';
+import { project } from './people/project.ts';
 import { role } from './people/role.ts';
 import { session } from './people/session.ts';
+import { node } from './place/node.ts';
+import { nodeAddress } from './place/node-address.ts';
 import { nodeInterface } from './place/node-interface.ts';
 import { site } from './place/site.ts';
 import { nodeFacts } from './reports/node-facts.ts';
@@ -51,11 +53,11 @@ export const resources: readonly Resource[] = [
   site,
   customer,
   project,
-  cephCluster,
-  cephPool,
   person,
   session,
   role,
+  cephCluster,
+  cephPool,
   cephKey,
   node,
   nodeInterface,
@@ -83,6 +85,8 @@ export const resources: readonly Resource[] = [
   nodeFacts,
   tombstone,
   token,
+  binding,
+  auditEntry,
   webhook,
   webhookDelivery,
 ];
@@ -98,8 +102,8 @@ export const internalEntities = [
   IdempotencyKey,
   ApplySet,
   ApplySetMember,
-] as const;
   PersonSecret,
   PersonGroup,
   LoginLink,
   LoginThrottle,
+] as const;

@@ -46,7 +46,7 @@ export function changePage(context: PageContext, view: ChangeView): string {
       <Crumbs steps={[['/changes', 'Changes']]} />
       <div class="head">
         <h1>Change {number}</h1>
-        <div class="actions">{context.identity?.kind === 'admin' && rows.length > 0 ? <Revert view={view} /> : null}</div>
+        <div class="actions">{context.identity?.rights.mayEverywhere('change:revert') && rows.length > 0 ? <Revert view={view} /> : null}</div>
       </div>
       {message === null ? <p class="muted">Without a message.</p> : <p class="said">{message}</p>}
       {warnings.length === 0 ? null : (

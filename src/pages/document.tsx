@@ -43,7 +43,7 @@ function coloured(text: string): Child[] {
 /** A node's document as its hosts' tools read it. */
 export function documentPage(context: PageContext, { envelope, node, version, builtAt, text, past }: DocumentView): string {
   const nodes = context.catalog.byNoun('node');
-  const reader = context.identity?.kind === 'admin' || context.identity?.kind === 'reader';
+  const reader = context.identity?.rights.mayEverywhere('node:read') === true;
   const name = envelopes[envelope as keyof typeof envelopes] ?? envelope;
   /* Other forms of it are of the same time. */
   const at = past ? `?${new URLSearchParams({ at: context.url.searchParams.get('at') ?? '' }).toString()}` : '';

@@ -95,7 +95,7 @@ export function homePage(context: PageContext, counts: Counts, statuses: Counts,
     <Layout context={context} title="Corral">
       <h1>Overview</h1>
       <p class="summary">The source of truth for this fleet: change it here or through the API, and Puppet or Salt bring the hosts to it.</p>
-      {context.identity?.kind === 'admin' ? <Steps context={context} counts={counts} /> : null}
+      {context.identity?.rights.mayEverywhere('node:create') ? <Steps context={context} counts={counts} /> : null}
       <Statuses context={context} statuses={statuses} />
       <div class="areas">
         {byArea(context.catalog.models.filter((model) => model.resource.noun in counts)).map(([area, models], i) => (

@@ -1,3 +1,4 @@
+import { accountPage, codesPage, setUpPage } from './account.tsx';
 import { changePage } from './change.tsx';
 import { changesPage } from './changes.tsx';
 import { differencePage } from './difference.tsx';
@@ -8,7 +9,8 @@ import { formPage } from './form.tsx';
 import { historyPage } from './history.tsx';
 import { homePage } from './home.tsx';
 import { listPage } from './list.tsx';
-import { loginPage } from './login.tsx';
+import { factorPage, firstPage, loginPage } from './login.tsx';
+import { linkPage } from './people.tsx';
 import { planPage } from './plan.tsx';
 import { problemPage } from './problem.tsx';
 import { thingPage } from './thing.tsx';
@@ -21,6 +23,12 @@ export const pages: Pages = {
   thing: thingPage,
   form: formPage,
   login: loginPage,
+  factor: factorPage,
+  first: firstPage,
+  recoveryCodes: codesPage,
+  account: accountPage,
+  setUpFactor: setUpPage,
+  link: linkPage,
   problem: problemPage,
   document: documentPage,
   plan: planPage,

@@ -58,9 +58,18 @@ const Who = ({ context }: { context: PageContext }) => {
   return (
     <form class="who" method="post" action="/logout">
       <span>
-        <span class="unseen">Logged in with the token </span>
-        <b>{identity.name}</b>
-        <span class="muted"> {identity.name === identity.kind ? '' : identity.kind}</span>
+        {identity.session === undefined ? (
+          <>
+            <span class="unseen">Logged in with the token </span>
+            <b>{identity.name}</b>
+            <span class="muted"> {identity.name === identity.kind ? '' : identity.kind}</span>
+          </>
+        ) : (
+          <a href="/account" aria-current={context.url.pathname === '/account' ? 'page' : undefined}>
+            <span class="unseen">Account of </span>
+            {identity.name}
+          </a>
+        )}
       </span>
       <button class="quiet" type="submit">
         Log out

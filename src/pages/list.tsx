@@ -63,7 +63,7 @@ const Empty = ({ context, model }: { context: PageContext; model: Model }) => {
   return (
     <div class="empty">
       <p>There is no {noun} yet.</p>
-      {canCreate(model) && identity?.kind === 'admin' ? (
+      {canCreate(model) && identity?.rights.may(`${model.resource.noun}:create`) ? (
         <p>
           <a class="button" href={newHref(model)}>
             Make the first {noun}
@@ -93,7 +93,7 @@ export function listPage(context: PageContext, { model, page }: { model: Model; 
           </h1>
           <p class="summary">{model.resource.summary}</p>
         </div>
-        {canCreate(model) && identity?.kind === 'admin' ? (
+        {canCreate(model) && identity?.rights.may(`${model.resource.noun}:create`) ? (
           <a class="button primary" href={newHref(model)}>
             New {nounOf(model)}
           </a>

@@ -1,3 +1,4 @@
+import { accountStyle } from './style.account.ts';
 import { changeStyle } from './style.change.ts';
 import { contentStyle } from './style.content.ts';
 import { explainStyle } from './style.explain.ts';
@@ -113,4 +114,4 @@ button:hover, .button:hover { background: var(--sunk); }
 `;
 
 /** The one stylesheet of all pages. */
-export const stylesheet = baseStyle + contentStyle + formStyle + changeStyle + planStyle + explainStyle;
+export const stylesheet = baseStyle + contentStyle + formStyle + changeStyle + planStyle + explainStyle + accountStyle;

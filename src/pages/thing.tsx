@@ -22,6 +22,7 @@ import {
   thingHref,
   titleOf,
 } from './link.ts';
+import { PersonPanel } from './people.tsx';
 import { NodeStatusPanel, shownByPanel } from './node-status.tsx';
 import { ReportPanels, shownByReport } from './report.tsx';
 import { columnsOf, Table } from './table.tsx';
@@ -100,7 +101,7 @@ const RelatedRows = ({ context, view, related }: { context: PageContext; view: T
           <a href={href}>{pluralOf(model)}</a>
           {twice ? <span class="muted"> by {labelOf(field.name).toLowerCase()}</span> : null} <span class="total">{count(total)}</span>
         </h2>
-        {canCreate(model) && context.identity?.kind === 'admin' ? (
+        {canCreate(model) && context.identity?.rights.may(`${model.resource.noun}:create`) ? (
           <a class="button" href={newHref(model, { [field.name]: key })}>
             New<span class="unseen"> {nounOf(model)}</span>
           </a>
@@ -182,7 +183,7 @@ const own: Readonly<Record<string, ReadonlySet<string>>> = { node: shownByPanel,
 export function thingPage(context: PageContext, view: ThingView): string {
   const { model, row, related, labels, once } = view;
   const title = titleOf(model, row);
-  const admin = context.identity?.kind === 'admin';
+  const may = (action: string): boolean => context.identity?.rights.may(`${model.resource.noun}:${action}`) === true;
   const parts = Object.entries(model.parts);
   const state = row['state'];
   const { columns, key, noun } = model.resource;
@@ -197,18 +198,18 @@ export function thingPage(context: PageContext, view: ThingView): string {
           {title} {typeof state === 'string' ? <Badge state={state} /> : null}
         </h1>
         <div class="actions">
-          {isKept(model) ? (
+          {isKept(model) && context.identity?.rights.mayEverywhere('change:read') ? (
             <a class="button" href={historyHref(model, String(row['id']))}>
               History
             </a>
           ) : null}
-          {noun === 'webhook_delivery' ? <DeliveryActions row={row} admin={admin} /> : null}
-          {admin && canUpdate(model) ? (
+          {noun === 'webhook_delivery' ? <DeliveryActions row={row} admin={context.identity?.rights.mayEverywhere('webhook:update') === true} /> : null}
+          {may('update') && canUpdate(model) ? (
             <a class="button primary" href={editHref(model, row)}>
               Change
             </a>
           ) : null}
-          {admin && canDelete(model) ? <Delete view={view} title={title} /> : null}
+          {may('delete') && canDelete(model) ? <Delete view={view} title={title} /> : null}
         </div>
       </div>
       {noun === 'node' ? (
@@ -228,6 +229,7 @@ export function thingPage(context: PageContext, view: ThingView): string {
           </details>
         )}
       </section>
+      {noun === 'person' && context.identity?.rights.mayEverywhere('person:update') === true ? <PersonPanel row={row} /> : null}
       {noun === 'report' ? <ReportPanels row={row} /> : null}
       {parts.map(([name, inner]) =>
         Object.entries(inner).map(([part, partModel]) => {

@@ -1,4 +1,6 @@
 import type { Identity } from '../auth/identity.ts';
+import type { AccountRow } from '../auth/people/account.ts';
+import type { SessionRow } from '../auth/people/sessions.ts';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
 import type { Change } from '../db/changes.ts';
 import type { Plan } from '../db/plan.ts';
@@ -109,6 +111,58 @@ export interface PlanView {
   readonly again?: { readonly model: Model | undefined; readonly action: string; readonly back?: string; readonly values: Readonly<Record<string, unknown>> };
 }
 
+export interface LoginView {
+  readonly problem?: ProblemDocument;
+  readonly next: string;
+  /** The name that was refused. */
+  readonly name?: string;
+  /** The problem is the token's. */
+  readonly token?: boolean;
+  /** What the button of the OpenID Connect provider says, where there is one. */
+  readonly oidc?: string;
+}
+
+/** The second factor is asked for; with `secret` and `uri` it is set up. */
+export interface FactorView {
+  readonly name: string;
+  readonly next: string;
+  readonly problem?: ProblemDocument;
+  readonly secret?: string;
+  readonly uri?: string;
+}
+
+export interface FirstView {
+  readonly link: string;
+  /** The link makes the first person. */
+  readonly first: boolean;
+  readonly name: string;
+  readonly fullName: string;
+  readonly problem?: ProblemDocument;
+}
+
+export interface SetUpView {
+  readonly secret: string;
+  readonly uri: string;
+  readonly problem?: ProblemDocument;
+}
+
+export interface LinkView {
+  readonly name: string;
+  readonly login_link: string;
+  readonly ends_at: string;
+}
+
+export interface AccountView {
+  readonly account: AccountRow;
+  /** Alive, the newest first; `here`: this browser's. */
+  readonly sessions: readonly (SessionRow & { readonly here: boolean })[];
+  /** A second factor is demanded. */
+  readonly must: boolean;
+  /** What was done just now. */
+  readonly done?: string;
+  readonly refused?: { readonly at: string; readonly problem: ProblemDocument };
+}
+
 /** The pages: each gives a whole HTML document. */
 export interface Pages {
   /** `node`: one that is there, for the commands to try. */
@@ -116,7 +170,13 @@ export interface Pages {
   list(context: PageContext, view: { model: Model; page: Page }): string;
   thing(context: PageContext, view: ThingView): string;
   form(context: PageContext, view: FormView): string;
-  login(context: PageContext, view: { problem?: ProblemDocument; next: string }): string;
+  login(context: PageContext, view: LoginView): string;
+  factor(context: PageContext, view: FactorView): string;
+  first(context: PageContext, view: FirstView): string;
+  recoveryCodes(context: PageContext, view: { codes: readonly string[]; next: string }): string;
+  account(context: PageContext, view: AccountView): string;
+  setUpFactor(context: PageContext, view: SetUpView): string;
+  link(context: PageContext, view: LinkView): string;
   problem(context: PageContext, problem: ProblemDocument): string;
   document(context: PageContext, view: DocumentView): string;
   changes(context: PageContext, view: { changes: readonly ChangeHead[]; next: string | undefined }): string;

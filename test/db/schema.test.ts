@@ -18,7 +18,7 @@ async function database(template: string | undefined): Promise<string> {
 }
 
 /* What keeps changes, and gives ids, is made by functions of migration 0004 for one table after another; tests of their own follow below. */
-const KEEPING = "proname ~ '(_change|_changes|_id)$' and proname <> 'check_node_has_role' or proname ~ '^(capture|quota)_'";
+const KEEPING = "proname ~ '(_change|_changes|_id)$' and proname <> 'check_node_has_role' or proname ~ '^(capture|quota|audit|token)_'";
 
 /** All that PostgreSQL itself says of the tables: columns, constraints, indices, triggers and their functions. */
 async function describeSchema(url: string): Promise<Record<string, string[]>> {
@@ -35,7 +35,7 @@ async function describeSchema(url: string): Promise<Record<string, string[]>> {
     constraints: await ask(`select format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as line from pg_constraint
       where connamespace = 'public'::regnamespace and conrelid::regclass::text <> 'migration' and contype <> 'n' and conname !~ '^(capture|quota)_' order by 1`),
     indices: await ask(`select indexdef as line from pg_indexes where schemaname = 'public' and tablename <> 'migration' order by 1`),
-    triggers: await ask(`select pg_get_triggerdef(oid) as line from pg_trigger where not tgisinternal and tgname !~ '^(capture|quota)_' order by 1`),
+    triggers: await ask(`select pg_get_triggerdef(oid) as line from pg_trigger where not tgisinternal and tgname !~ '^(capture|quota|audit)_' order by 1`),
     functions: await ask(`select pg_get_functiondef(oid) as line from pg_proc where pronamespace = 'public'::regnamespace and not (${KEEPING}) order by 1`),
   };
   await client.end();
@@ -58,7 +58,7 @@ test('the schema that the migrations make is the one that the entities describe'
 });
 
 /** Nouns whose rows are no desired state: what hosts report, and who may ask. */
-const UNKEPT = ['report', 'observation', 'node_facts', 'token', 'webhook_delivery'];
+const UNKEPT = new Set(['report', 'observation', 'node_facts', 'token', 'session', 'webhook_delivery', 'audit_entry']);
 
 test('every noun of desired state keeps its changes, and takes ids that a plan can foresee', async () => {
   const client = new pg.Client({ connectionString: await database('corral') });
@@ -68,7 +68,7 @@ test('every noun of desired state keeps its changes, and takes ids that a plan c
     join pg_trigger t on t.tgrelid = c.oid and t.tgname ~ '^capture_' where pg_get_expr(d.adbin, d.adrelid) = format('next_id(''%s_id_seq''::regclass)', c.relname)
     group by c.relname order by 1`);
   await client.end();
-  const nouns = resources.filter(({ noun }) => !(noun in listRows) && !UNKEPT.includes(noun)).map(({ noun }) => noun);
+  const nouns = resources.filter(({ noun }) => !(noun in listRows) && !UNKEPT.has(noun)).map(({ noun }) => noun);
   expect(rows.map((row) => row.line)).toEqual(nouns.sort().map((noun) => `${noun} capture_delete capture_insert capture_update`));
 });
 

@@ -7,6 +7,8 @@ import pg from 'pg';
 import { afterAll, inject } from 'vitest';
 import { createHttpServer } from '../../src/app.ts';
 import { firstStart, openCorral, type Corral } from '../../src/corral.ts';
+import { loginSettings } from '../../src/auth/people/settings.ts';
+import type { LoginSettings } from '../../src/auth/people/types.ts';
 import { createThing } from '../../src/db/write.ts';
 import type { Row } from '../../src/db/read.ts';
 import { loadConfig } from '../../src/kernel/config.ts';
@@ -25,7 +27,10 @@ export interface TestCorral extends Corral {
 }
 
 /** A Corral on a database of its own, cloned from the template, with the server listening; closed after the file. */
-export async function testCorral(env: Record<string, string> = {}, { keepAlive }: { keepAlive?: number } = {}): Promise<TestCorral> {
+export async function testCorral(
+  env: Record<string, string> = {},
+  { keepAlive, login }: { keepAlive?: number; login?: Partial<LoginSettings> } = {},
+): Promise<TestCorral> {
   const server = inject('server');
   const name = `t_${randomBytes(6).toString('hex')}`;
   const admin = new pg.Client({ connectionString: server });
@@ -47,6 +52,8 @@ export async function testCorral(env: Record<string, string> = {}, { keepAlive }
     bodyLimit: config.body_limit,
     bulkLimit: config.bulk_limit,
     version: 'test',
+    publicUrl: config.public_url,
+    login: { ...loginSettings(config, corral.store.secrets), ...login },
   };
   const http = createHttpServer({ services, documents: corral.documents, log: pino({ level: 'silent' }), keepAlive });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));

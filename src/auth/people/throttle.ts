@@ -21,10 +21,11 @@ const FORGET = `interval '1 hour'`;
 /** Addresses of successful logins are remembered for so many days. */
 export const KNOWN_DAYS = 90;
 
-const ADMIT = `insert into login_throttle as t (key, failures) select key, 1 from unnest($1::text[]) with ordinality as k (key, n) order by n
+/* By the clock, not by when the transaction began: it may have waited for another attempt since. */
+const ADMIT = `insert into login_throttle as t (key, failures, until) select key, 1, 'epoch' from unnest($1::text[]) with ordinality as k (key, n) order by n
   on conflict (key) do update set failures = case when t.at < now() - ${FORGET} then 1 else t.failures + 1 end, at = now(),
-    until = case when t.at < now() - ${FORGET} or t.failures + 1 < ${FREE} then now() else now() + make_interval(secs => ${DELAY}) end
-  where t.until <= now() returning key`;
+    until = case when t.at < now() - ${FORGET} or t.failures + 1 < ${FREE} then t.until else clock_timestamp() + make_interval(secs => ${DELAY}) end
+  where t.until <= clock_timestamp() returning key`;
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
@@ -86,7 +87,7 @@ export async function attempt(pool: pg.Pool, kind: 'name' | 'factor', name: stri
       /* One by one: a statement for both might lock them in the other order. */
       for (const key of keys.slice(1)) await pool.query('delete from login_throttle where key = $1', [key]);
       /* Only its own: who has one account must not clear the count for trying others. */
-      await pool.query('update login_throttle set failures = greatest(failures - 1, 0), until = now() where key = $1', [keys[0]]);
+      await pool.query(`update login_throttle set failures = greatest(failures - 1, 0), until = 'epoch' where key = $1`, [keys[0]]);
       if (remember) await pool.query('insert into login_throttle (key) values ($1) on conflict (key) do update set at = now()', [known]);
     },
   };

@@ -21,10 +21,10 @@ export type LdapLogin = (name: string, password: string) => Promise<Directory | 
 export interface OidcLogin {
   /** What its button says. */
   readonly label: string;
-  /** @param redirect the URL that the provider sends the browser back to */
-  start(redirect: string): Promise<{ readonly url: string; readonly state: string }>;
-  /** @param state what `start` gave @param callback the URL that the browser came back with */
-  finish(state: string, callback: URL, redirect: string): Promise<Directory>;
+  /** @param origin how browsers reach this Corral @param next the page that is wanted @returns where to go, and what a cookie carries */
+  start(origin: string, next: string): Promise<{ readonly url: string; readonly cookie: string }>;
+  /** @param cookie what `start` gave @param url that the browser came back with @throws Problem login-failed, directory-failed */
+  finish(origin: string, cookie: string | undefined, url: string): Promise<{ readonly directory: Directory; readonly next: string }>;
 }
 
 export type LoginEventKind =

@@ -57,7 +57,7 @@ export function serveCommand(program: Command): void {
 }
 
 /** What the person who started it needs to know, once. */
-async function banner({ url, adminToken, corral }: Running, { config, file }: LoadedConfig, quiet: boolean): Promise<string> {
+async function banner({ url, adminToken, firstLink, corral }: Running, { config, file }: LoadedConfig, quiet: boolean): Promise<string> {
   const colour = colourful(process.stdout);
   const call = callName();
   const { rows } = await corral.pool.query<{ fqdn: string }>(`select fqdn from node where state <> 'deactivated' order by id limit 1`);
@@ -85,7 +85,16 @@ async function banner({ url, adminToken, corral }: Running, { config, file }: Lo
     for (const kind of ['enc', 'hiera', 'pillar']) lines.push(`  curl -H "Authorization: Bearer $CORRAL_TOKEN" ${url}/${kind}/${node}`);
     lines.push('', 'More:', '', ...address(url), `  ${call} get nodes`, `  ${call} --help`);
   }
-  lines.push('', `In a browser: ${url}/ (log in with the token). Ctrl-C stops it.`);
+  if (firstLink === undefined) lines.push('', `In a browser: ${url}/. Ctrl-C stops it.`);
+  else
+    lines.push(
+      '',
+      'In a browser, once, within an hour: make the first person, with a name and a password:',
+      '',
+      `  ${bold(firstLink, colour)}`,
+      '',
+      'Ctrl-C stops it.',
+    );
   if (file !== undefined) lines.push(`Settings: ${file}`);
   if (quiet) lines.push('The log shows warnings only; CORRAL_LOG_LEVEL=info shows each request.');
   return `${lines.join('\n')}\n`;

@@ -1,5 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Hooks } from '../../db/transaction.ts';
+import { sql } from 'kysely';
+import { invalid } from '../../db/check.ts';
+import { getRow, idOf, type Row } from '../../db/read.ts';
+import { transaction, type Hooks, type Store } from '../../db/transaction.ts';
 
 /** A new token: its kind leads it, so that people and scanners see what they have found; 256 random bits. */
 export function newToken(kind: string): string {
@@ -13,6 +16,7 @@ export function hashToken(token: string): Buffer {
 
 export const tokenHooks: Hooks = {
   prepare: (_tx, input) => {
+    if (input['person'] != null && input['kind'] !== 'program') throw invalid([{ pointer: '/person', message: 'only a program token acts for a person' }]);
     const secret = newToken(String(input['kind']));
     /* Kept for `created`, which shows it once; not a property of the entity. */
     input['token'] = secret;
@@ -21,3 +25,29 @@ export const tokenHooks: Hooks = {
   },
   created: (_tx, _id, input) => ({ token: input['token'] }),
 };
+
+/** Seconds for which a token that was renewed is good, too, when nothing else is said: long enough to carry the new one everywhere. */
+export const OVERLAP = 86_400;
+
+/**
+ * Makes a token anew under its name; the one before stays good for a while, and the one before that ends at once.
+ * @param overlap seconds, 0 to 30 days
+ * @returns the row, with the new token, which is not shown again
+ * @throws Problem not-found
+ */
+export async function rotateToken(store: Store, key: string, overlap: number): Promise<Row> {
+  const model = store.catalog.byNoun('token');
+  return transaction(
+    store,
+    async (tx) => {
+      const id = await idOf(tx.db, store.catalog, model, key);
+      await store.rights?.permit(tx.db, model, 'update', id);
+      const { rows } = await sql<{ kind: string }>`select kind from token where id = ${id} for update`.execute(tx.db);
+      const secret = newToken(rows[0]!.kind);
+      await sql`update token set old_hash = hash, old_until = now() + ${overlap} * interval '1 second', hash = ${hashToken(secret)}, version = version + 1, updated_at = now()
+        where id = ${id}`.execute(tx.db);
+      return { ...(await getRow(tx.db, store.catalog, model, String(id))), token: secret };
+    },
+    { model },
+  );
+}

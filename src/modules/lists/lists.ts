@@ -1,4 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import { sql } from 'kysely';
 import { z } from 'zod';
 import type { Resource } from '../../kernel/resource.ts';
 
@@ -90,6 +91,7 @@ function resource(noun: string, plural: string, title: string, summary: string, 
     fields: { name: z.string().describe('The value.'), description: z.string().describe('What it means.') },
     columns: ['name', 'description'],
     readOnly: true,
+    open: () => sql`true`,
   };
 }
 

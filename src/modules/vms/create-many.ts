@@ -59,7 +59,7 @@ async function setOwners(tx: Tx, inputs: readonly Values[]): Promise<void> {
 
 /** Rows with the columns that they give: the database fills in the others, as it does for one. */
 async function insertVms(tx: Tx, all: readonly Made[]): Promise<void> {
-  const model = tx.store.catalog.byNoun('vm');
+  const model = tx.store.catalog.whole.byNoun('vm');
   const columns = vmColumns.map((name) => [name, model.field.get(name)!.column!, columnType(model, name)] as const);
   const groups = new Map<string, { types: Record<string, string>; records: Values[] }>();
   for (const { id, input, hypervisor } of all) {

@@ -58,7 +58,7 @@ async function insertAll(
   volumes: readonly VolumeRow[],
   cards: readonly CardRow[],
 ): Promise<{ id: number; interfaces: Record<number, number> }> {
-  const model = tx.store.catalog.byNoun('vm');
+  const model = tx.store.catalog.whole.byNoun('vm');
   const given = vmColumns.filter((name) => vm[name] !== undefined);
   const value = (name: string): unknown => (name === 'metadata' || name === 'cloud_init' ? (vm[name] === null ? null : JSON.stringify(vm[name])) : vm[name]);
   const members = cards.flatMap((card) => card.networks.map((one) => ({ number: card.number, ...one })));
