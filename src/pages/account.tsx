@@ -134,7 +134,7 @@ const words: Readonly<Record<string, string>> = {
 };
 
 const Sessions = ({ view: { sessions }, problem }: Part) => (
-  <section class="panel" aria-labelledby="sessions-title">
+  <section class="panel whole" aria-labelledby="sessions-title">
     <h2 id="sessions-title">Sessions</h2>
     {problem ? (
       <p class="error" role="alert">

@@ -65,8 +65,7 @@ const Who = ({ context }: { context: PageContext }) => {
             <span class="muted"> {identity.name === identity.kind ? '' : identity.kind}</span>
           </>
         ) : (
-          <a href="/account" aria-current={context.url.pathname === '/account' ? 'page' : undefined}>
-            <span class="unseen">Account of </span>
+          <a href="/account" aria-label={`Account of ${identity.name}`} aria-current={context.url.pathname === '/account' ? 'page' : undefined}>
             {identity.name}
           </a>
         )}

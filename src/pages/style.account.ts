@@ -12,6 +12,8 @@ export const accountStyle = `
 .done { background: var(--good-soft); color: var(--good); border-radius: var(--radius); padding: .6rem 1rem; max-width: none; }
 .account { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1.25rem; align-items: start; }
 .account .panel { margin: 0; min-width: 0; }
+.account .whole { grid-column: 1 / -1; }
+.edit + p { margin-top: 1.2rem; }
 .account summary { cursor: pointer; padding: .3rem 0; font-weight: 600; }
 .sessions { list-style: none; margin: 0 0 1rem; padding: 0; }
 .sessions li { display: flex; gap: 1rem; justify-content: space-between; align-items: flex-start; padding: .7rem 0; overflow-wrap: anywhere; }

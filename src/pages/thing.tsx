@@ -122,7 +122,7 @@ const RelatedRows = ({ context, view, related }: { context: PageContext; view: T
 };
 
 /** What is shown this once: a new token. */
-const Once = ({ once }: { once: Readonly<Record<string, unknown>> }) => (
+const Once = ({ once, context, model }: { once: Readonly<Record<string, unknown>>; context: PageContext; model: Model }) => (
   <section class="once" role="alert" aria-labelledby="once">
     <h2 id="once">Copy this now: it is shown once</h2>
     <dl>
@@ -130,12 +130,18 @@ const Once = ({ once }: { once: Readonly<Record<string, unknown>> }) => (
         <div>
           <dt>{labelOf(name)}</dt>
           <dd>
-            <code class="secret">{typeof value === 'string' ? value : JSON.stringify(value)}</code>
+            <code class="secret">
+              {name === 'login_link' ? new URL(String(value), context.url).href : typeof value === 'string' ? value : JSON.stringify(value)}
+            </code>
           </dd>
         </div>
       ))}
     </dl>
-    <p>Corral keeps only what it needs to recognise it, and cannot show it again. When it is lost, delete it and make another.</p>
+    {model.resource.noun === 'person' ? (
+      <p>Give it to the person: it sets the password, once, within an hour. When it is lost, make a new one below.</p>
+    ) : (
+      <p>Corral keeps only what it needs to recognise it, and cannot show it again. When it is lost, delete it and make another.</p>
+    )}
   </section>
 );
 
@@ -192,7 +198,7 @@ export function thingPage(context: PageContext, view: ThingView): string {
   return render(
     <Layout context={context} title={`${title} · ${model.resource.title}`} model={model}>
       <Crumbs steps={[[listHref(model), pluralOf(model)]]} />
-      {once ? <Once once={once} /> : null}
+      {once ? <Once once={once} context={context} model={model} /> : null}
       <div class="head">
         <h1>
           {title} {typeof state === 'string' ? <Badge state={state} /> : null}

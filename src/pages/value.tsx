@@ -105,7 +105,7 @@ export const Value = ({ catalog, field, value, label, short = false }: ValueProp
   if (field.ref !== undefined) return <Ref target={catalog.byNoun(field.ref)} value={value} label={label} />;
   if (field.unit === 'bytes' && typeof value === 'number') return <Bytes bytes={value} per={isRate(field)} />;
   if (badges.has(field.name)) return <Badge state={String(value)} />;
-  if (/_(at|since)$/.test(field.name)) return <Time at={String(value)} />;
+  if (/(_(at|since)|^last_login)$/.test(field.name)) return <Time at={String(value)} />;
   if (field.name === 'load' && typeof value === 'number') {
     const percent = Math.round(value * 100);
     return (
@@ -140,6 +140,6 @@ export const Cell = ({ catalog, model, row, name, label }: { catalog: Catalog; m
   const value = row[name];
   if (field) return <Value catalog={catalog} field={field} value={value} label={label} short />;
   if (name in model.parts && isRecord(value)) return <Tags items={Object.keys(value).map(labelOf)} />;
-  if (/_(at|since)$/.test(name) && value != null) return <Time at={String(value)} />;
+  if (/(_(at|since)|^last_login)$/.test(name) && value != null) return <Time at={String(value)} />;
   return <>{value == null ? '' : String(value)}</>;
 };
