@@ -82,6 +82,8 @@ describe.each(resources.filter((one) => !one.readOnly && !one.without?.includes(
 /** What a creation needs beside the reference that is tried. */
 const refInput: Readonly<Record<string, Input>> = {
   project: { name: 'p' },
+  network: { name: 'p' },
+  binding: { name: 'p', role: 'viewer' },
   layer: { name: 'p', scope: 'everything' },
   ceph_pool: { name: 'p' },
   ceph_key: { entity: 'client.p', caps: { mon: 'allow r' } },

@@ -130,10 +130,27 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
     },
     class_list: { input: (i) => ({ environment: `env_${i}`, classes: ['ntp', 'profile::web'] }), patch: { classes: ['ntp'] } },
     layer: {
-      input: (i) => ({ name: `layer-${i}`, scope: 'site', site: 'fra1', data: { [`key_${i}`]: i }, ...sometimes(i, { classes: { ntp: {} }, parameters: { tier: 'gold' } }) }),
+      input: (i) => ({
+        name: `layer-${i}`,
+        scope: 'site',
+        site: 'fra1',
+        data: { [`key_${i}`]: i },
+        ...sometimes(i, { classes: { ntp: {} }, parameters: { tier: 'gold' } }),
+      }),
       patch: { weight: 5 },
     },
     token: { input: (i) => ({ name: `token-${i}`, kind: 'reader' }), patch: { name: 'renamed' } },
+    role: {
+      input: (i) => ({ name: `role-${i}`, permissions: ['vm:read', '!token:*'], ...sometimes(i, { summary: 'x' }) }),
+      patch: { permissions: ['*:read'] },
+    },
+    binding: {
+      input: async (i) => {
+        await make('token', { name: `bound-${i}`, kind: 'program' });
+        return { name: `binding-${i}`, token: `bound-${i}`, role: 'viewer', ...sometimes(i, { site: 'fra1' }) };
+      },
+      patch: { role: 'operator', site: null, customer: 'acme' },
+    },
     webhook: {
       input: (i) => ({ name: `hook-${i}`, url: `https://example.com/${i}`, kinds: ['vm'], ...sometimes(i, { description: 'x' }) }),
       patch: { kinds: [], enabled: false },

@@ -73,4 +73,11 @@ export async function makeFleet(corral: TestCorral): Promise<void> {
   await make('volume', { name: 'spare', size: 1536, type: 'qcow2', storage_pool: 'local', hypervisor: 'hv1.example.com', discard: false, read_bps: 1_000_000 });
   await make('snapshot', { volume: 'spare', name: 'before' });
   await make('token', { name: 'look', kind: 'reader' });
+  await make('node_group', { name: 'all', selector: 'site=fra1' });
+  await make('class_list', { environment: 'production', classes: ['ntp'] });
+  await make('layer', { name: 'base', scope: 'site', site: 'fra1', data: { users: ['ops'] }, merge: { users: 'unique' } });
+  await make('webhook', { name: 'hook', url: 'https://example.com/hook', enabled: false });
+  await make('person', { name: 'jane', full_name: 'Jane Doe' });
+  await make('role', { name: 'lister', permissions: ['vm:read'] });
+  await make('binding', { name: 'jane', person: 'jane', role: 'lister' });
 }

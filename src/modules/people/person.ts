@@ -71,7 +71,7 @@ export const person: Resource = {
       sql: (t) => ofSecret(t, 's.totp is not null'),
       type: 'boolean',
     },
-    last_login: { schema: z.iso.datetime().nullable().describe('When they logged in last.') },
+    last_login: { schema: z.iso.datetime({ offset: true }).nullable().describe('When they logged in last.') },
   },
   columns: ['name', 'full_name', 'email', 'state', 'source', 'admin', 'second_factor', 'last_login'],
 };

@@ -38,8 +38,8 @@ export const session: Resource = {
   fields: {
     uuid: z.uuid().describe('What it is called.'),
     person: ref('person').describe('Who is logged in.'),
-    seen_at: z.iso.datetime().describe('When it was used last, to the minute.'),
-    ends_at: z.iso.datetime().describe('When it ends, however much it is used.'),
+    seen_at: z.iso.datetime({ offset: true }).describe('When it was used last, to the minute.'),
+    ends_at: z.iso.datetime({ offset: true }).describe('When it ends, however much it is used.'),
     idle: z.int().describe('Seconds without a request after which it ends.'),
     address: z.string().nullable().describe('Where the person logged in from.'),
     agent: z.string().nullable().describe('What the browser called itself.'),
