@@ -75,8 +75,11 @@ export const secretIn = (html: string): string => /with the key <code class="sec
 export async function setUp(browser: Browser): Promise<{ secret: string; codes: string[] }> {
   await browser.post('/account/factor', { current: PASSWORD });
   const secret = secretIn(await (await browser.ask('/account/factor')).text());
-  const answer = await browser.post('/account/factor/confirm', { code: codeOf(secret, -1) });
-  return { secret, codes: codesIn(await answer.text()) };
+  /* The older one, so that the one of now can follow; once more where half a minute was just over. */
+  for (let tries = 0; ; tries++) {
+    const answer = await browser.post('/account/factor/confirm', { code: codeOf(secret, -1) });
+    if (answer.status === 200 || tries > 0) return { secret, codes: codesIn(await answer.text()) };
+  }
 }
 
 export const codesIn = (html: string): string[] => [...html.matchAll(/<li><code>([a-z0-9-]{19})<\/code>/g)].map((found) => found[1]!);
