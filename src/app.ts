@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions as TlsOptions } from 'node:https';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { sql } from 'kysely';
@@ -44,6 +45,8 @@ export interface AppOptions {
   /** Milliseconds between the comments of event streams. */
   readonly keepAlive?: number | undefined;
 }
+  /** The certificate and what else TLS needs, where it ends here. */
+  readonly tls?: TlsOptions | undefined;
 
 /** Paths that need no token: to see whether it lives, and to log in. */
 const OPEN = new Set([
@@ -70,6 +73,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     context.header('X-Request-Id', context.get('requestId'));
     if (context.get('format') === 'html') securePage(context.res.headers);
     const identity = context.get('identity');
+    if (proxiesOf(services).isSecure(incomingOf(context))) context.header('Strict-Transport-Security', 'max-age=31536000');
     log.info(
       {
         id: context.get('requestId'),
@@ -87,11 +91,15 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     if (!OPEN.has(context.req.path)) {
       const { req } = context;
       const person = req.header('authorization') === undefined ? await personOfSession(services.pool, sessionCookie(req.header('cookie'))) : undefined;
+      const certified = services.certificates?.identityOf(incomingOf(context));
+      const token = tokenOf(req.header('authorization'), req.header('cookie'));
       context.set(
         'identity',
         person
           ? personIdentity(person, await bindingsOfPerson(services.pool, person.id))
-          : await authenticate(services.pool, tokenOf(req.header('authorization'), req.header('cookie')), proxiesOf(services).addressOf(incomingOf(context))),
+          : certified && token === undefined && req.header('authorization') === undefined
+            ? certified
+            : await authenticate(services.pool, token, proxiesOf(services).addressOf(incomingOf(context))),
       );
     }
     const { req } = context;
@@ -192,11 +200,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     context.set('format', 'html');
     const { pathname, search } = new URL(context.req.url);
     const asked = parseDocumentRequest(pathname + search, 'text/html');
-    const identity = context.get('identity')!;
-    const found =
-      identity.kind === 'person'
-        ? await documents.findFor(identity, asked.name)
-        : await documents.find(tokenOf(context.req.header('authorization'), context.req.header('cookie')), asked.name, incomingOf(context));
+    const found = await documents.findFor(context.get('identity')!, asked.name);
     const node = asked.at ? await pastNode(documents, found, asked.name) : nodeOf(found, asked.name);
     const past = asked.at && (await pastDocument(documents, node, asked.at));
     const { version, body, builtAt } = past ?? (await documents.load(node.id, asked.name));
@@ -266,6 +270,9 @@ export function createHttpServer(options: AppOptions): Server {
       if (isWatchPath(url)) {
         [status, name] = [200, (await watch.serve(request, response, id)).name];
       } else {
+        const { authorization, cookie } = request.headers;
+        const certified = services.certificates?.identityOf(request);
+        if (certified && authorization === undefined && tokenOf(authorization, cookie) === undefined) allow(certified, 'change:read');
         if (request.method !== 'GET' && request.method !== 'HEAD')
           throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
         const asked = parseDocumentRequest(url, request.headers.accept);
@@ -300,11 +307,14 @@ export function createHttpServer(options: AppOptions): Server {
       'request',
     );
   };
-  return createServer({ keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000 }, (request, response) => {
+  const limits = { keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000 };
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url ?? '/';
     if (isDocumentPath(url) || isWatchPath(url)) void serve(request, response, url);
     else void listener(request, response);
-  });
+  };
+  /* Who does not finish the handshake is cut off like who does not finish the headers. */
+  return options.tls ? createTlsServer({ ...limits, handshakeTimeout: limits.headersTimeout, ...options.tls }, handle) : createServer(limits, handle);
 }
 
 function sendProblem(response: ServerResponse, problem: Problem, id: string): void {

@@ -15,6 +15,7 @@ import type { Config } from './kernel/config.ts';
 import { Proxies } from './kernel/proxy.ts';
 import { installationBox } from './kernel/secret.ts';
 import { hashToken, newToken } from './modules/control/token.verbs.ts';
+import { ClientCertificates } from './auth/certificates.ts';
 import { hooks } from './modules/hooks.ts';
 import { internalEntities, resources } from './modules/index.ts';
 
@@ -32,6 +33,8 @@ export interface Corral {
   readonly catalog: Catalog;
   readonly store: Store;
   readonly documents: DocumentService;
+  /** Of nodes that show one in place of a token. */
+  readonly certificates: ClientCertificates;
   /** News of documents and hosts from all processes. */
   readonly hub: Hub;
   /** For reads outside a transaction. */
@@ -74,6 +77,8 @@ export async function openCorral(
       publicUrl: config.public_url,
       reporting: { limit: config.report_limit, kept: config.reports_kept, staleAfter: config.stale_after, interval: config.heartbeat_interval },
     };
+    const proxies = new Proxies(config.trusted_proxies);
+    const certificates = new ClientCertificates(proxies);
     const hub = new Hub(config.listen_url ?? url, warn ? { warn } : {});
     const corral: Corral = {
       url,
@@ -81,7 +86,8 @@ export async function openCorral(
       pool,
       catalog,
       store,
-      documents: new DocumentService(pool, secrets, config.cache_size, config.converge_rate, new Proxies(config.trusted_proxies)),
+      documents: new DocumentService(pool, secrets, config.cache_size, config.converge_rate, proxies, certificates),
+      certificates,
       hub,
       db: () => orm.em.fork().getKysely() as unknown as Db,
       close: async () => {

@@ -11,6 +11,7 @@ import type { Config } from './kernel/config.ts';
 import { Proxies } from './kernel/proxy.ts';
 import { linkUrl, makeLink } from './modules/people/person.verbs.ts';
 import { pages } from './pages/index.tsx';
+import { tlsServer, trackSockets } from './tls/server.ts';
 import { parseAllowed } from './webhooks/address.ts';
 import { Dispatcher } from './webhooks/dispatcher.ts';
 
@@ -74,9 +75,13 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     version: VERSION,
     publicUrl: config.public_url,
     proxies: new Proxies(config.trusted_proxies),
+    certificates: corral.certificates,
     login: loginSettings(config, corral.store.secrets),
   };
-  const server = createHttpServer({ services, documents: corral.documents, log });
+  const tls = tlsServer(config, corral.certificates, log);
+  const server = createHttpServer({ services, documents: corral.documents, log, tls: tls?.options });
+  tls?.serve(server);
+  const cutAll = trackSockets(server);
   let active = 0;
   server.on('request', (_request, response) => {
     active++;
@@ -105,7 +110,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
   const stopClearing = clearIdempotency(corral.pool, (message, error) => log.warn({ err: error }, message));
   const stopForgetting = keepClearing(corral.pool, config.history_days, (message, error) => log.warn({ err: error }, message));
   const { address, port, family } = server.address() as AddressInfo;
-  const url = config.public_url ?? `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  const url = config.public_url ?? `${tls?.options ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   return {
     url,
     adminToken,
@@ -122,10 +127,11 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
       const timer = setInterval(() => {
         server.closeIdleConnections();
         quiet = active === 0 ? quiet + 1 : 0;
-        if (quiet > 1 || Date.now() >= deadline) server.closeAllConnections();
+        if (quiet > 1 || Date.now() >= deadline) cutAll();
       }, 50);
       await closed;
       clearInterval(timer);
+      tls?.close();
       await dispatcher.stop();
       stopClearing();
       stopSweeping();

@@ -207,7 +207,7 @@ export function allow(identity: Identity, verb: Verb, node?: string): void {
   const { rights } = identity;
   if (identity.kind === 'node') {
     if (verb === 'report' && (node === undefined || node === identity.node)) return;
-    throw new Problem('forbidden', `The token '${identity.name}' may only read the documents of ${identity.node} and report for it`);
+    throw new Problem('forbidden', `${rights.who} may only read the documents of ${identity.node} and report for it`);
   }
   if (verb === 'read' || verb === 'write') {
     if (verb === 'read' ? rights.reads : rights.writes) return;

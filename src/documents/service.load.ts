@@ -13,6 +13,7 @@ import {
   type Identity,
   type TokenKind,
 } from '../auth/identity.ts';
+import type { ClientCertificates } from '../auth/certificates.ts';
 import { toMsgpack } from '../kernel/codec.ts';
 import type { Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
@@ -57,7 +58,9 @@ export interface Rendered {
 
 interface Pending {
   readonly key: string;
-  readonly hash: Buffer;
+  /** Null: who asks is known already. */
+  readonly hash: Buffer | null;
+  readonly identity?: Identity;
   readonly address: string | null;
   readonly fqdn: string;
   readonly resolve: (found: Found) => void;
@@ -107,6 +110,7 @@ export class DocumentService {
   readonly #cache: RenderCache;
   readonly #rate: number;
   readonly #proxies: Proxies;
+  readonly #certificates: ClientCertificates | undefined;
   readonly #hashes = new Map<string, Buffer>();
   #pending: Pending[] = [];
   #underway = 0;
@@ -118,9 +122,18 @@ export class DocumentService {
    * @param cacheSize most bytes of rendered documents that are kept
    * @param rate hosts that may start to converge in one second
    * @param proxies whose word for where a request comes from counts
+   * @param certificates of nodes that show one in place of a token
    */
-  constructor(pool: pg.Pool, secrets: SecretBox, cacheSize: number, rate: number, proxies: Proxies = new Proxies()) {
+  constructor(
+    pool: pg.Pool,
+    secrets: SecretBox,
+    cacheSize: number,
+    rate: number,
+    proxies: Proxies = new Proxies(),
+    certificates: ClientCertificates | undefined = undefined,
+  ) {
     this.#proxies = proxies;
+    this.#certificates = certificates;
     this.#pool = pool;
     this.#secrets = secrets;
     this.#cache = new RenderCache(cacheSize);
@@ -129,27 +142,32 @@ export class DocumentService {
   }
 
   /**
-   * Who asks, and the node that they ask for.
-   * @throws Problem no-token, bad-token
+   * Who asks, by their token or else by the certificate of their connection, and the node that they ask for.
+   * @throws Problem no-token, bad-token, bad-certificate
    */
-  find(token: string | undefined, fqdn: string, request?: Pick<IncomingMessage, 'socket' | 'headers'>): Promise<Found> {
-    if (token === undefined) return Promise.reject(noToken());
-    return new Promise((resolve, reject) => {
-      const name = fqdn.toLowerCase();
-      const from = plainAddress(request && this.#proxies.addressOf(request));
-      this.#pending.push({ key: `${token} ${from ?? ''} ${name}`, hash: this.#hashOf(token), fqdn: name, address: from, resolve, reject });
-      if (this.#pending.length === 1) setImmediate(() => this.#flush());
-    });
+  async find(token: string | undefined, fqdn: string, request?: Pick<IncomingMessage, 'socket' | 'headers'>): Promise<Found> {
+    const identity = request && this.#certificates?.identityOf(request);
+    if (token === undefined) {
+      if (!identity || request.headers.authorization !== undefined) throw noToken();
+      return this.findFor(identity, fqdn);
+    }
+    const name = fqdn.toLowerCase();
+    const from = plainAddress(request && this.#proxies.addressOf(request));
+    return this.#ask({ key: `${token} ${from ?? ''} ${name}`, hash: this.#hashOf(token), fqdn: name, address: from });
   }
 
-  /** The same for somebody who is known already: a person who logged in. */
-  async findFor(identity: Identity, fqdn: string): Promise<Found> {
-    const { rows } = await this.#pool.query<LookupRow>({
-      name: 'lookup_node',
-      text: 'select n.id, n.fqdn, n.state, n.manager, d.number, d.hash, d.wave from node n join document d on d.node_id = n.id where n.fqdn = $1',
-      values: [fqdn.toLowerCase()],
+  /** The same for somebody who is known already: a person who logged in, or a node with a certificate. */
+  findFor(identity: Identity, fqdn: string): Promise<Found> {
+    const name = fqdn.toLowerCase();
+    /* No token begins with a space. */
+    return this.#ask({ key: ` ${identity.subject} ${name}`, hash: null, identity, fqdn: name, address: null });
+  }
+
+  #ask(asked: Omit<Pending, 'resolve' | 'reject'>): Promise<Found> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ ...asked, resolve, reject });
+      if (this.#pending.length === 1) setImmediate(() => this.#flush());
     });
-    return { identity, node: rows[0] && foundNode(rows[0], this.#rate) };
   }
 
   /** Hashing costs more than the rest of a lookup; the hashes of recent tokens are kept, never the answer. */
@@ -184,10 +202,10 @@ export class DocumentService {
         values: [distinct.map((one) => one.hash), distinct.map((one) => one.fqdn), distinct.map((one) => one.address)],
       });
       for (const [i, row] of rows.entries()) if (row.kind !== null) noteUse(this.#pool, row.token_id, row.kind, distinct[i]!.address ?? undefined);
-      const found = new Map(distinct.map((one, i) => [one.key, rows[i]!.kind === null ? undefined : foundOf(rows[i]!, rows[i]!.kind!, this.#rate)]));
+      const found = new Map(distinct.map((one, i) => [one.key, foundOf(one.identity, rows[i]!, this.#rate)]));
       for (const one of batch) {
         const answer = found.get(one.key);
-        if (answer) one.resolve(answer);
+        if (answer) one.resolve(one.identity ? { ...answer, identity: one.identity } : answer);
         else one.reject(badToken());
       }
     } catch (error) {
@@ -265,11 +283,10 @@ export class DocumentService {
   }
 }
 
-function foundOf(row: LookupRow, kind: TokenKind, rate: number): Found {
-  return {
-    identity: tokenIdentity({ ...row, id: row.token_id, kind, node: row.token_node }),
-    node: row.id === null ? undefined : foundNode(row, rate),
-  };
+/** @returns undefined: the token is not known */
+function foundOf(known: Identity | undefined, row: LookupRow, rate: number): Found | undefined {
+  const identity = known ?? (row.kind === null ? undefined : tokenIdentity({ ...row, id: row.token_id, kind: row.kind, node: row.token_node }));
+  return identity && { identity, node: row.id === null ? undefined : foundNode(row, rate) };
 }
 
 function foundNode({ id, fqdn, state, manager, number, hash, wave }: LookupRow, rate: number): NonNullable<Found['node']> {
@@ -293,7 +310,7 @@ const noNode = (name: string): Problem =>
 export function nodeOf(found: Found, asked: string): NonNullable<Found['node']> {
   const { identity, node } = found;
   if (identity.kind === 'node' && identity.node !== asked.toLowerCase()) {
-    throw new Problem('forbidden', `The token '${identity.name}' may only read the documents of ${identity.node}`);
+    throw new Problem('forbidden', `${identity.rights.who} may only read the documents of ${identity.node}`);
   }
   if (identity.kind !== 'node') allow(identity, 'documents');
   if (!node) throw noNode(asked);

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import type { ClientCertificates } from '../auth/certificates.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { LoginSettings } from '../auth/people/types.ts';
 import type { Catalog } from '../db/catalog.ts';

@@ -1,5 +1,5 @@
 import { Hono, type Context } from 'hono';
-import { allow, tokenOf } from '../auth/identity.ts';
+import { allow } from '../auth/identity.ts';
 import { difference } from '../changes/diff.ts';
 import { listChanges, loadChange, parseChangeQuery, thingHistory } from '../changes/history.ts';
 import { revertChange } from '../changes/revert.ts';
@@ -134,7 +134,7 @@ async function diff(services: Services, documents: DocumentService, context: Ctx
       throw new Problem('unknown-parameter', `'${one.slice(0, 80)}' is not a parameter of a difference; there are: from, to`, {
         extra: { parameter: one.slice(0, 200) },
       });
-  const found = await documents.find(tokenOf(req.header('authorization'), req.header('cookie')), name);
+  const found = await documents.findFor(context.get('identity')!, name);
   const node = await pastNode(documents, found, name);
   const now: Point = { time: new Date('9999-01-01T00:00:00Z') };
   const after = await documents.history.at(node.id, pointOf(url, 'to') ?? now);

@@ -22,7 +22,7 @@ export interface PastNode {
  */
 export async function pastNode(service: DocumentService, { identity, node }: Found, asked: string): Promise<PastNode> {
   if (identity.kind === 'node' && identity.node !== asked.toLowerCase())
-    throw new Problem('forbidden', `The token '${identity.name}' may only read the documents of ${identity.node}`);
+    throw new Problem('forbidden', `${identity.rights.who} may only read the documents of ${identity.node}`);
   if (node) return node;
   const gone = /^\d{1,15}$/.test(asked) ? await service.history.gone(Number(asked)) : undefined;
   if (!gone) throw new Problem('not-found', `There is no node '${asked.slice(0, 300)}'; one that was deleted is named by its id`);

@@ -79,6 +79,18 @@ export const settings = {
       .refine((ranges) => !failing(() => new Proxies(ranges)), 'must be addresses or ranges, e.g. 192.0.2.10,10.0.0.0/8'),
     'Proxies in front of this server, whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or ranges with a comma between.',
   ),
+  tls_cert: setting(
+    'CORRAL_TLS_CERT',
+    z.string().min(1).optional(),
+    "The server's certificate and those between it and its CA, a PEM file: then it answers with TLS. New files are used without a restart.",
+  ),
+  tls_key: setting('CORRAL_TLS_KEY', z.string().min(1).optional(), 'The key of that certificate, a PEM file.'),
+  tls_client_ca: setting(
+    'CORRAL_TLS_CLIENT_CA',
+    z.string().min(1).optional(),
+    'The Puppet CA, up to its root, a PEM file: nodes may show its certificates in place of a token.',
+  ),
+  tls_crl: setting('CORRAL_TLS_CRL', z.string().min(1).optional(), 'The lists of certificates that those CAs revoked, a PEM file.'),
   public_url: setting('CORRAL_PUBLIC_URL', z.url().optional(), 'How clients reach this API, when it stands behind a proxy.'),
   admin_token: setting('CORRAL_ADMIN_TOKEN', z.string().min(16).max(200).optional(), 'The admin token of a new database, instead of a random one.', true),
   demo: setting('CORRAL_DEMO', flag.default(true), 'Load the demonstration fleet into a new database.'),

@@ -10,6 +10,8 @@ export const problems = {
   'bad-login': [401, 'Name and password do not belong together'],
   'no-token': [401, 'A token is needed'],
   'bad-token': [401, 'The token is not known'],
+  'bad-certificate': [401, 'The client certificate is not good here'],
+  'bad-proof': [401, 'The signature does not prove who asks'],
   'login-failed': [401, 'The login through the identity provider failed'],
   forbidden: [403, 'This token may not do that'],
   'not-found': [404, 'There is no such thing'],

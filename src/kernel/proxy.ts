@@ -42,6 +42,11 @@ export class Proxies {
     );
   }
 
+  /** Whether a trusted proxy sent it on. */
+  isProxy({ socket }: Pick<IncomingMessage, 'socket'>): boolean {
+    return this.#trusts(socket.remoteAddress ?? '');
+  }
+
   #trusts(address: string): boolean {
     if (this.#ranges.length === 0 || !ipaddr.isValid(address)) return false;
     const parsed = ipaddr.process(address);
