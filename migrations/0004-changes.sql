@@ -54,7 +54,7 @@ end $$;
 
 -- For those who write with SQL: their change is numbered at the commit all the same. Corral itself does so as its last act.
 create function number_change() returns trigger language plpgsql as $$ begin
-  if coalesce(current_setting('corral.actor', true), '') = '' then perform finish_change(); end if;
+  if coalesce(current_setting('corral.managed', true), '') = '' then perform finish_change(); end if;
   return null;
 end $$;
 create constraint trigger capture_number after insert on change deferrable initially deferred for each row execute function number_change();
@@ -109,9 +109,9 @@ declare
   left_out text;
   name text := (select relname from pg_class where oid = tbl);
 begin
-  derived := derived || (select coalesce(array_agg(attname::text), '{}') from pg_attribute where attrelid = tbl and attnum > 0 and not attisdropped and attgenerated <> '');
+  derived := derived || (select coalesce(array_agg(attname::text), '{}') from pg_attribute where attrelid = tbl and attnum > 0 and not attisdropped and attgenerated <> '' and attname <> 'name');
   select string_agg(quote_ident(attname), ', ' order by attnum) into kept from pg_attribute
-    where attrelid = tbl and attnum > 0 and not attisdropped and attname <> all (derived || '{id,version,created_at,updated_at}');
+    where attrelid = tbl and attnum > 0 and not attisdropped and attgenerated = '' and attname <> all (derived || '{id,version,created_at,updated_at}');
   left_out := (select coalesce(string_agg(quote_literal(d), ', '), '') from unnest(derived || '{updated_at}') as d);
   execute format('create trigger capture_insert after insert on %I referencing new table as new_rows for each statement execute function capture_insert(%s)', name, left_out);
   execute format('create trigger capture_delete after delete on %I referencing old table as old_rows for each statement execute function capture_delete(%s)', name, left_out);

@@ -88,7 +88,7 @@ declare
   n bigint;
   last change%rowtype;
 begin
-  if coalesce(current_setting('corral.actor', true), '') <> '' then set constraints all immediate; end if;
+  if coalesce(current_setting('corral.managed', true), '') <> '' then set constraints all immediate; end if;
   c := current_setting('corral.change', true);
   if c is null or c = '' then return null; end if;
   select number into n from change where id = c::bigint;

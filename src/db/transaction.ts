@@ -182,6 +182,7 @@ async function begin({ store, db }: Tx, alone: boolean | undefined): Promise<voi
   const { origin } = store;
   const set = (name: string, value: string | number | undefined): RawBuilder<unknown> => sql`set_config(${sql.lit(name)}, ${String(value ?? '')}, true)`;
   const settings = [
+    set('corral.managed', 'on'),
     set('corral.actor', origin?.actor ?? 'corral'),
     set('corral.request_id', origin?.requestId),
     set('corral.message', origin?.message),

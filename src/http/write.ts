@@ -75,7 +75,8 @@ const hrefOf = (model: Model, row: Row): string => `/api/v1/${model.route}/${Str
 
 /** What a creation shows now and never again. */
 function onceOf(model: Model, row: Row): Row {
-  const usual = new Set(['id', 'version', 'created_at', 'updated_at', ...model.field.keys(), ...Object.keys(model.parts)]);
+  const shown = model.fields.flatMap((field) => (field.writeOnly ? [] : field.name));
+  const usual = new Set(['id', 'version', 'created_at', 'updated_at', ...shown, ...Object.keys(model.parts)]);
   return Object.fromEntries(Object.entries(row).filter(([name]) => !usual.has(name)));
 }
 
