@@ -121,10 +121,13 @@ describe('a session', () => {
       expect((await here.post('/account/password', { current, password, repeated })).status).toBe(status);
     expect(await there.isIn()).toBe(true);
     const before = here.copy();
+    const { login_link: link } = (await (await corral.request('/api/v1/people/joe/reset', { method: 'POST' })).json()) as { login_link: string };
     expect((await here.post('/account/password', { current: PASSWORD, password: next, repeated: next })).headers.get('location')).toBe(
       '/account?done=password',
     );
     expect([await here.isIn(), await there.isIn(), await before.isIn()]).toEqual([true, false, false]);
+    /* A link that somebody else may have is good no more either. */
+    expect((await here.ask(link)).status).toBe(410);
     expect((await new Browser(corral.base).login('joe')).status).toBe(401);
     expect((await new Browser(corral.base).login('joe', next)).status).toBe(303);
   });

@@ -192,6 +192,7 @@ export class Logins {
     ]);
     demandPassword(given.password, given.repeated, { name: person.name, fullName: rows[0]?.full_name ?? null, email: rows[0]?.email ?? null });
     await this.pool.query('update person_secret set password = $2, password_at = now() where person_id = $1', [person.id, await hashPassword(given.password)]);
+    await this.pool.query('delete from login_link where person_id = $1 and used_at is null', [person.id]);
     await this.tell(client, { kind: 'password_set', person: person.id, name: person.name });
     await this.endOthers(person, client, 'the password was changed');
   }
