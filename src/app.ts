@@ -44,9 +44,9 @@ export interface AppOptions {
   readonly log: Logger;
   /** Milliseconds between the comments of event streams. */
   readonly keepAlive?: number | undefined;
-}
   /** The certificate and what else TLS needs, where it ends here. */
   readonly tls?: TlsOptions | undefined;
+}
 
 /** Paths that need no token: to see whether it lives, and to log in. */
 const OPEN = new Set([
@@ -72,8 +72,8 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     await next();
     context.header('X-Request-Id', context.get('requestId'));
     if (context.get('format') === 'html') securePage(context.res.headers);
-    const identity = context.get('identity');
     if (proxiesOf(services).isSecure(incomingOf(context))) context.header('Strict-Transport-Security', 'max-age=31536000');
+    const identity = context.get('identity');
     log.info(
       {
         id: context.get('requestId'),
@@ -90,9 +90,9 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   app.use(async (context, next) => {
     if (!OPEN.has(context.req.path)) {
       const { req } = context;
-      const person = req.header('authorization') === undefined ? await personOfSession(services.pool, sessionCookie(req.header('cookie'))) : undefined;
       const certified = services.certificates?.identityOf(incomingOf(context));
       const token = tokenOf(req.header('authorization'), req.header('cookie'));
+      const person = req.header('authorization') === undefined ? await personOfSession(services.pool, sessionCookie(req.header('cookie'))) : undefined;
       context.set(
         'identity',
         person
@@ -268,11 +268,11 @@ export function createHttpServer(options: AppOptions): Server {
     let version: string | undefined;
     try {
       if (isWatchPath(url)) {
-        [status, name] = [200, (await watch.serve(request, response, id)).name];
-      } else {
         const { authorization, cookie } = request.headers;
         const certified = services.certificates?.identityOf(request);
         if (certified && authorization === undefined && tokenOf(authorization, cookie) === undefined) allow(certified, 'change:read');
+        [status, name] = [200, (await watch.serve(request, response, id)).name];
+      } else {
         if (request.method !== 'GET' && request.method !== 'HEAD')
           throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
         const asked = parseDocumentRequest(url, request.headers.accept);

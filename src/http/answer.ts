@@ -31,6 +31,8 @@ export interface Services {
   readonly publicUrl?: string | undefined;
   /** Whose word for where a request comes from counts; nobody's when left out. */
   readonly proxies?: Proxies;
+  /** Of nodes that show one in place of a token. */
+  readonly certificates?: ClientCertificates;
   /** How people log in; as by default when left out. */
   readonly login?: LoginSettings;
 }
