@@ -95,13 +95,14 @@ export function createCatalog(orm: MikroORM, resources: readonly Resource[]): Ca
  * The same nouns for somebody who may not see all: each has the rows that a condition lets through, and no field that
  * names a noun without any. What it hides is nowhere: not in lists, includes, counts, filters, sort orders or forms.
  * @param condition for the row aliased `r`; true: all rows, false: none
- * @param all nothing is hidden
  */
-export function restrict(whole: Catalog, condition: (resource: Resource) => RawBuilder<unknown> | boolean, all: boolean): Catalog {
-  if (all) return whole;
+export function restrict(whole: Catalog, condition: (resource: Resource) => RawBuilder<unknown> | boolean): Catalog {
+  const conditions = new Map(whole.models.map((model) => [model.resource.noun, condition(model.resource)]));
+  const all = (noun: string): boolean => conditions.get(noun) === true;
+  if ([...conditions.keys()].every(all)) return whole;
   const seen = new Map<string, Model>();
   for (const model of whole.models) {
-    const only = condition(model.resource);
+    const only = conditions.get(model.resource.noun)!;
     if (only !== false)
       seen.set(model.resource.noun, { ...model, source: only === true ? model.source : sql`(select r.* from ${id(model.table)} as r where ${only})` });
   }
@@ -112,10 +113,12 @@ export function restrict(whole: Catalog, condition: (resource: Resource) => RawB
     for (const [noun, model] of seen) if (model.resource.key.some((name) => !shown(model.field.get(name)!.ref))) seen.delete(noun);
   }
   for (const [noun, model] of seen) {
-    const sole = model.resource.sole ?? [];
+    /* Who sees all of them learns nothing from a refusal. */
+    const sole = all(noun) ? [] : (model.resource.sole ?? []);
     const fields = model.fields.filter((field) => shown(field.ref)).map((field) => (sole.includes(field.name) ? { ...field, readOnly: true } : field));
     /* What hosts make of it is told by hosts' names. */
-    const { observed: _, ...resource } = model.resource;
+    const { observed, ...rest } = model.resource;
+    const resource = observed && all('node') ? model.resource : rest;
     const columns = resource.columns.filter((name) => !model.field.has(name) || fields.some((field) => field.name === name));
     seen.set(noun, { ...model, resource: { ...resource, columns }, fields, field: new Map(fields.map((field) => [field.name, field])), reverse: [] });
   }

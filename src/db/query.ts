@@ -109,7 +109,9 @@ function filterSql(catalog: Catalog, model: Model, name: string, value: string):
     const { pivotTable, joinColumns, inverseJoinColumns } = field.list;
     return sql`exists (select from ${sql.id(pivotTable)} where ${sql.id(joinColumns[0]!)} = t.id and ${sql.id(inverseJoinColumns[0]!)} = ${value})`;
   }
-  const column = field.made ? fieldSql(catalog, field) : sql`t.${sql.id(field.column!)}`;
+  /* What is referred to and hidden is as if it were not there. */
+  const hides = (operator === '__null' || operator === '__ne') && field.ref !== undefined && catalog !== catalog.whole;
+  const column = field.made ? fieldSql(catalog, field) : hides ? seenRef(catalog, field) : sql`t.${sql.id(field.column!)}`;
   if (operator === '__null') return parseBoolean(name, value) ? sql`${column} is null` : sql`${column} is not null`;
   if (field.ref !== undefined) return refFilter(catalog, model, field, operator, column, value, name);
   if (operator === '__contains') return sql`${column}::text ilike ${`%${likeText(value)}%`}`;
@@ -118,6 +120,11 @@ function filterSql(catalog: Catalog, model: Model, name: string, value: string):
   const one = scalar(model, field, name, value);
   const symbols: Partial<Record<Operator, RawBuilder<unknown>>> = { __gt: sql`>`, __gte: sql`>=`, __lt: sql`<`, __lte: sql`<=`, __ne: sql`is distinct from` };
   return sql`${column} ${symbols[operator] ?? sql`=`} ${one}`;
+}
+
+function seenRef(catalog: Catalog, field: Field): RawBuilder<unknown> {
+  const target = catalog.byNoun(field.ref!);
+  return sql`(select s.${sql.id(target.pk)} from ${target.source} as s where s.${sql.id(target.pk)} = t.${sql.id(field.column!)})`;
 }
 
 /** A filter that is no field's. */

@@ -68,6 +68,15 @@ export class Rights {
 
   /** SQL that it may do this with the row of this alias; true and false where that does not depend on the row. */
   condition(resource: Resource, action: Action, alias: string): RawBuilder<unknown> | boolean {
+    const own = this.owns(resource, action, alias);
+    /* To be seen by all is not to be changed by all. */
+    const open = action === 'read' && own !== true && this.may(`${resource.noun}:read`) ? resource.open?.(alias) : undefined;
+    if (open === undefined) return own;
+    return own === false ? open : sql`(${own} or ${open})`;
+  }
+
+  /** The same without what is open to everybody: what lies in the places that its grants are for. */
+  owns(resource: Resource, action: Action, alias: string): RawBuilder<unknown> | boolean {
     const permission = `${resource.noun}:${action}`;
     if (this.mayEverywhere(permission)) return true;
     const ids = new Map<Place, number[]>();
@@ -89,7 +98,7 @@ export class Rights {
   catalogOf(whole: Catalog): Catalog {
     let own = this.#catalogs.get(whole);
     if (!own) {
-      own = restrict(whole, (resource) => this.condition(resource, 'read', 'r'), this.mayEverywhere('*:read'));
+      own = restrict(whole, (resource) => this.condition(resource, 'read', 'r'));
       this.#catalogs.set(whole, own);
     }
     return own;

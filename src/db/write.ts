@@ -218,9 +218,7 @@ export async function putThing(store: Store, model: Model, key: string, input: u
       if (!isRecord(input)) check(model.createSchema, input);
       const body = withKey(store.catalog, model, key, input as Values);
       const condition = rowCondition(store.catalog, model, key);
-      const { rows } = condition
-        ? await sql<{ id: string }>`select t.id from ${sql.id(model.table)} as t where ${condition} for update`.execute(tx.db)
-        : { rows: [] };
+      const { rows } = condition ? await sql<{ id: string }>`select t.id from ${model.source} as t where ${condition} for update`.execute(tx.db) : { rows: [] };
       let id = rows[0] && Number(rows[0].id);
       const created = id === undefined;
       let changed = created;
