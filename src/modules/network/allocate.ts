@@ -75,6 +75,10 @@ export async function dropDerived(tx: Tx, interfaces: RawBuilder<unknown>): Prom
  */
 export async function giveThisAddress(tx: Tx, vmInterface: number, subnets: readonly SubnetRow[], address: string, pointer: string): Promise<void> {
   const ids = subnets.map((subnet) => subnet.id);
+  if (!(await mayChoose(tx, ids))) {
+    const message = 'can be chosen in a network of your own only; leave it out, and a free one is given';
+    throw new Problem('invalid', `${pointer} ${message}`, { faults: [{ pointer, message }] });
+  }
   const { rows } = await sql<{ id: string }>`update address set vm_interface_id = ${vmInterface}, version = version + 1, updated_at = now()
     where address = ${address}::inet and vm_interface_id is null and subnet_id = any(${ids}::bigint[]) returning id`.execute(tx.db);
   if (rows[0]) return;
@@ -83,9 +87,24 @@ export async function giveThisAddress(tx: Tx, vmInterface: number, subnets: read
       and (family(s.cidr) = 6 or masklen(s.cidr) > 30 or host(${address}::inet) not in (host(network(s.cidr)), host(broadcast(s.cidr))))
     on conflict do nothing returning id`.execute(tx.db);
   if (made.rows.length > 0) return;
-  const { rows: taken } = await sql`select from address where address = ${address}::inet and vm_interface_id is not null`.execute(tx.db);
+  const { rows: taken } = await sql`select from address where address = ${address}::inet and vm_interface_id is not null and ${shown(tx, ids)}`.execute(tx.db);
   const message = taken.length > 0 ? `${address} belongs to another interface` : `${address} lies in no subnet of the interface's networks, or is a gateway`;
   throw new Problem(taken.length > 0 ? 'conflict' : 'invalid', message, { faults: [{ pointer, message }] });
+}
+
+/** In networks that several share, what is refused would tell which addresses others have. */
+async function mayChoose({ store: { catalog, rights }, db }: Tx, subnets: readonly number[]): Promise<boolean> {
+  const own = rights?.owns(catalog.whole.byNoun('network').resource, 'read', 'n') ?? true;
+  if (typeof own === 'boolean') return own;
+  const { rows } = await sql<{ all: boolean }>`select coalesce(bool_and(${own}), true) as all from subnet s join network n on n.id = s.network_id
+    where s.id = any(${subnets}::bigint[])`.execute(db);
+  return rows[0]!.all;
+}
+
+/** Only of these subnets is told that an address is taken, to who does not see all. */
+function shown({ store: { catalog, rights } }: Tx, subnets: readonly number[]): RawBuilder<unknown> {
+  const all = rights === undefined || rights.owns(catalog.whole.byNoun('address').resource, 'read', 'a') === true;
+  return all ? sql`true` : sql`subnet_id = any(${subnets}::bigint[])`;
 }
 
 /** Fills the pool with the hosts of a subnet: all but network, broadcast and gateway, up to POOL_HOSTS. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Tx } from '../../db/transaction.ts';
 import { Problem } from '../../kernel/problem.ts';
-import { capacityProblem, refusalOf, type Demand } from './placement.ts';
+import { capacityProblem, hostsWithin, refusalOf, type Demand } from './placement.ts';
 import { Queue } from './queue.ts';
 import type { Policy } from './vm-extras.ts';
 
@@ -99,7 +99,7 @@ export class PlacingFleet {
     const hosts = await sql<Omit<Host, 'methods'> & { methods: string[] }>`select h.id::float8 as id, h.node_id::float8 as node, n.fqdn, n.state,
       array(select m.virt_method from hypervisor_method m where m.hypervisor_id = h.id) as methods, h.cores_limit as "coresLimit", h.ram_limit::float8 as "ramLimit",
       h.allocated_cores as cores, h.allocated_ram::float8 as ram, (row_number() over (order by h.placed_at, h.id))::float8 - 1 as turn
-      from hypervisor h join node n on n.id = h.node_id order by h.id`.execute(tx.db);
+      from hypervisor h join node n on n.id = h.node_id where ${hostsWithin(tx, 'h')} or h.id = any(${named}::bigint[]) order by h.id`.execute(tx.db);
     const spaces = await sql<{
       host: number;
       pool: number;
@@ -175,6 +175,7 @@ export class PlacingFleet {
       refused.set(why, (refused.get(why) ?? 0) + 1);
     }
     throw capacityProblem(
+      this.#tx,
       demand,
       [...refused].map(([reason, n]) => ({ reason, n })).sort((a, b) => b.n - a.n),
     );

@@ -59,11 +59,12 @@ function fits(demand: Demand): RawBuilder<unknown> {
  * @throws Problem no-capacity with the count of hypervisors refused for each reason
  */
 export async function pickHypervisor(tx: Tx, demand: Demand, policy: Policy): Promise<number> {
+  const within = hostsWithin(tx, 'h');
   const order = policy === 'round_robin' ? sql`h.placed_at, h.id` : sql`h.load, h.id`;
   const near = sql`exists (select from vm v where v.hypervisor_id = h.id and v.project_id = ${demand.project})`;
   const search = async (also: RawBuilder<unknown>, lock: RawBuilder<unknown>): Promise<number | undefined> => {
     const { rows } = await sql<{ id: string }>`${prepared}select h.id from hypervisor h join node n on n.id = h.node_id
-      where ${fits(demand)} and ${also} order by ${order} limit 1 for update of h ${lock}`.execute(tx.db);
+      where ${fits(demand)} and ${within} and ${also} order by ${order} limit 1 for update of h ${lock}`.execute(tx.db);
     return rows[0] && Number(rows[0].id);
   };
   let id = policy === 'sticky' && demand.project !== null ? await search(near, sql``) : undefined;
@@ -74,6 +75,12 @@ export async function pickHypervisor(tx: Tx, demand: Demand, policy: Policy): Pr
   return id;
 }
 
+/** The hosts that may be picked, as `h`: those of a place, for who works in that place only; customers see none and may get any. */
+export function hostsWithin({ store: { catalog, rights } }: Tx, alias: string): RawBuilder<unknown> {
+  const condition = rights?.condition(catalog.whole.byNoun('hypervisor').resource, 'read', alias) ?? true;
+  return typeof condition === 'boolean' ? sql`true` : condition;
+}
+
 async function noCapacity(tx: Tx, demand: Demand): Promise<Problem> {
   const list = reasons(demand);
   const choice = sql.join(
@@ -81,15 +88,18 @@ async function noCapacity(tx: Tx, demand: Demand): Promise<Problem> {
     sql` `,
   );
   const { rows } = await sql<{ reason: string | null; n: number }>`select case ${choice} end as reason, count(*)::int as n
-    from hypervisor h join node n on n.id = h.node_id group by 1 order by 2 desc`.execute(tx.db);
+    from hypervisor h join node n on n.id = h.node_id where ${hostsWithin(tx, 'h')} group by 1 order by 2 desc`.execute(tx.db);
   return capacityProblem(
+    tx,
     demand,
     rows.map((row) => ({ reason: row.reason ?? 'taken_meanwhile', n: row.n })),
   );
 }
 
 /** That no host can take it: how many are refused for what, most first. */
-export function capacityProblem(demand: Demand, rows: readonly { readonly reason: string; readonly n: number }[]): Problem {
+export function capacityProblem({ store: { rights } }: Tx, demand: Demand, rows: readonly { readonly reason: string; readonly n: number }[]): Problem {
+  /* How many hosts there are is not for customers. */
+  if (rights && !rights.may('hypervisor:read')) return new Problem('no-capacity', 'There is no room for it just now');
   const list = reasons(demand);
   const refused = Object.fromEntries(rows.map((row) => [row.reason, row.n]));
   const total = rows.reduce((sum, row) => sum + row.n, 0);

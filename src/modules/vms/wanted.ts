@@ -79,6 +79,8 @@ export interface Wanted {
 const COLUMNS = 500;
 
 export interface Lookup {
+  /** Refuses the choice of what is unique over all customers, where a refusal would tell of others. @throws Problem invalid */
+  choose(noun: 'volume' | 'vm_interface', name: string, pointer: string): void;
   pool(key: string | number | undefined, pointer: string): PoolRow;
   image(key: string | number, pointer: string): ImageRow;
   networks(card: NewInterface, pointer: string): Membership[];
@@ -93,13 +95,17 @@ const cardsOf = (input: Values): readonly NewInterface[] => (input['interfaces']
  */
 export function wantedOf(lookup: Lookup, input: Values, defaultVolumeSize: number): Wanted {
   const volumes = volumesOf(input).map((volume, number): VolumeRow => {
+    if (volume.name !== undefined) lookup.choose('volume', 'name', `/volumes/${number}/name`);
     const pool = lookup.pool(volume.storage_pool, `/volumes/${number}/storage_pool`);
     const image = volume.image == null ? undefined : lookup.image(volume.image, `/volumes/${number}/image`);
     const size = volume.size ?? roundUp(image?.size ?? defaultVolumeSize);
     if (image?.size != null && size < image.size) throw invalid([{ pointer: `/volumes/${number}/size`, message: `is less than the image's ${image.size}` }]);
     return { ...volume, number, storage_pool_id: pool.id, shared: pool.shared, image_id: image?.id ?? null, size, type: volume.type ?? typeOfPool[pool.kind] };
   });
-  const cards = cardsOf(input).map((card, number): CardRow => ({ ...card, number, networks: lookup.networks(card, `/interfaces/${number}/networks`) }));
+  const cards = cardsOf(input).map((card, number): CardRow => {
+    if (card.mac !== undefined) lookup.choose('vm_interface', 'mac', `/interfaces/${number}/mac`);
+    return { ...card, number, networks: lookup.networks(card, `/interfaces/${number}/networks`) };
+  });
   const demand: Demand = {
     method: input['method'] as string,
     cores: input['cores'] as number,
@@ -128,6 +134,7 @@ export async function look(tx: Tx, inputs: readonly Values[]): Promise<Lookup> {
   const volumes = inputs.flatMap(volumesOf);
   const cards = inputs.flatMap(cardsOf);
   const { catalog } = tx.store;
+  const seen = catalog.byNoun('network').source;
   const pools = [...new Set(volumes.flatMap((volume) => (volume.storage_pool === undefined ? [] : [String(volume.storage_pool)])))];
   const images = [...new Set(volumes.flatMap((volume) => (volume.image == null ? [] : [String(volume.image)])))];
   const networks = [...new Set(cards.flatMap((card) => card.networks ?? []).map((one) => String(one.network)))];
@@ -138,7 +145,8 @@ export async function look(tx: Tx, inputs: readonly Values[]): Promise<Lookup> {
   const poolColumns = `, 'kind', x.kind, 'shared', x.shared`;
   const columns = [
     sql`(select json_build_object('id', x.id${sql.raw(poolColumns)}) from storage_pool x where x.is_default or (select count(*) from storage_pool) = 1) as default_pool`,
-    sql`(select x.id::float8 from network x where x.is_default or (select count(*) from network) = 1) as default_network`,
+    /* Never one that its maker may not see. */
+    sql`(select x.id::float8 from ${seen} x where x.is_default or (select count(*) from ${seen} y) = 1) as default_network`,
     ...pools.map((key, i) => sql`${pick('storage_pool', poolColumns, key)} as ${sql.id(`p${i}`)}`),
     ...images.map((key, i) => sql`${pick('image', `, 'size', x.size`, key)} as ${sql.id(`i${i}`)}`),
     ...networks.map((key, i) => sql`(${idOfKey(catalog, catalog.byNoun('network'), key)})::float8 as ${sql.id(`n${i}`)}`),
@@ -155,6 +163,10 @@ export async function look(tx: Tx, inputs: readonly Values[]): Promise<Lookup> {
     return value as T;
   };
   return {
+    choose: (noun, name, pointer) => {
+      if (catalog.models.find((model) => model.resource.noun === noun)?.field.get(name)?.readOnly ?? true)
+        throw invalid([{ pointer, message: 'cannot be chosen: it is made' }]);
+    },
     pool: (key: string | number | undefined, pointer: string): PoolRow =>
       key === undefined
         ? found<PoolRow>(row['default_pool'], pointer, 'is needed: no storage pool is the default')
