@@ -45,9 +45,10 @@ async function carryOut(whole: Services, log: Logger, context: Context<Env>): Pr
   /* Sets are known by their names alone, over all customers. */
   if (request.set !== undefined) context.get('identity')!.rights.demand('apply_set:update', { everywhere: true });
   let change: number | undefined;
+  const tells = context.get('identity')!.rights.mayEverywhere('change:read');
   const own = { ...originOf(context), ...planOrigin(planning) };
   /* The head of an answer that tells progress is gone by then. */
-  const origin = format === 'ndjson' ? { ...own, committed: (number?: number) => void (change = number) } : own;
+  const origin = format === 'ndjson' ? { ...own, committed: (number?: number) => void (change = tells ? number : undefined) } : own;
   const work = async (onProgress?: (done: number, total: number) => void): Promise<Response> => {
     try {
       return await idempotent(context, bytes, origin, kept, async (own) => {

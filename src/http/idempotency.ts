@@ -54,7 +54,8 @@ export async function idempotent(
   if (key === undefined || origin.plan === 'only') return work(origin);
   const url = new URL(context.req.url);
   const fingerprint = createHash('sha256').update(`${context.req.method} ${url.pathname}${url.search}\n`).update(body).digest('base64url');
-  const identity = context.get('identity')!.name;
+  /* A person and a token may have the same name. */
+  const identity = context.get('identity')!.subject;
   try {
     return await work({
       ...origin,
@@ -106,7 +107,8 @@ async function store(tx: Tx, identity: string, key: string, kept: Kept): Promise
 function again(context: Context<Env>, { kept, change }: Replay): Response {
   const { status, data, location, version } = kept;
   const format = formatOf(context);
-  const headers = { 'Idempotency-Replayed': 'true', ...(change === undefined ? {} : { 'Corral-Change': String(change) }) };
+  const told = change !== undefined && context.get('identity')!.rights.mayEverywhere('change:read');
+  const headers = { 'Idempotency-Replayed': 'true', ...(!told ? {} : { 'Corral-Change': String(change) }) };
   if (format === 'html' && location !== undefined) {
     for (const [name, value] of Object.entries(headers)) context.header(name, value);
     return context.redirect(location, 303);
