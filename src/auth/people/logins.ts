@@ -28,6 +28,19 @@ interface LocalRow extends FoundPerson {
 /** One sentence for all that may be wrong, so that nobody learns which names there are. */
 const refused = (): Problem => new Problem('bad-login', 'Name and password do not belong together, or the account may not be used');
 
+/** When attempts that came too early were last told of, by whose they were: a flood of them must not fill the audit log. */
+const toldAt = new Map<string, number>();
+const TELL_EVERY = 60_000;
+const TOLD = 10_000;
+
+function firstOf(key: string): boolean {
+  const now = performance.now();
+  if (now - (toldAt.get(key) ?? -Infinity) < TELL_EVERY) return false;
+  if (toldAt.size >= TOLD) toldAt.clear();
+  toldAt.set(key, now);
+  return true;
+}
+
 /** Logging in: what the pages and nothing else do. */
 export class Logins {
   readonly pool: pg.Pool;
@@ -247,7 +260,7 @@ export class Logins {
     try {
       return await attempt(this.pool, kind, name, client.address);
     } catch (error) {
-      if (error instanceof Problem)
+      if (error instanceof Problem && firstOf(`${kind} ${name} ${client.address}`))
         await this.tell(client, { kind: kind === 'name' ? 'login_refused' : 'second_factor_refused', name, reason: 'too many attempts' });
       throw error;
     }
