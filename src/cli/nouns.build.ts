@@ -66,7 +66,7 @@ function readFields(model: Model): ReadField[] {
 }
 
 function timeOr(field: Field): string {
-  return field.name.endsWith('_at') ? 'time' : field.type;
+  return /(_(at|since)|^last_login)$/.test(field.name) ? 'time' : field.type;
 }
 
 /** A JSON Schema, brought to what the client needs of it. */
