@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import type { Plan, PlannedHost } from '../db/plan.ts';
 import type { ProblemBody } from './errors.ts';
 import { emit, write, type Form } from './emit.ts';
+import { loadNouns, type Noun } from './nouns.ts';
+import { wireValue } from './show.ts';
 import { bold, clean, colourful, dim, green, red } from './text.ts';
 
 /** Options of every command that writes. */
@@ -41,16 +43,16 @@ export function planHeaders({ ifPlan, message }: PlanOptions): Record<string, st
 /** Prints the answer to a dry run: for people, whole for programs, or with `quiet` the digest alone. */
 export async function showPlan(answer: PlanAnswer, { output, quiet }: { readonly output: Form; readonly quiet?: boolean }): Promise<void> {
   if (output !== 'table') return emit(output, answer);
-  await write(quiet ? `${answer.plan.digest}\n` : planText(answer.plan, colourful(process.stdout)));
+  await write(quiet ? `${answer.plan.digest}\n` : planText(answer.plan, await loadNouns(), colourful(process.stdout)));
 }
 
 /** What is said below a refusal because the effect is another: the plan as it is now. */
-export function changedPlan(problem: ProblemBody): string[] {
+export function changedPlan(problem: ProblemBody, nouns: readonly Noun[]): string[] {
   const plan = problem['plan'];
   return problem.code === 'plan-changed' && plan
     ? [
         '',
-        ...planText(plan as Plan, colourful(process.stderr))
+        ...planText(plan as Plan, nouns, colourful(process.stderr))
           .trimEnd()
           .split('\n'),
       ]
@@ -60,18 +62,20 @@ export function changedPlan(problem: ProblemBody): string[] {
 const signs = { create: '+', update: '~', delete: '-' } as const;
 
 /** A plan for people. */
-export function planText({ rows, hosts, documents, digest }: Plan, colour: boolean): string {
+export function planText({ rows, hosts, documents, digest }: Plan, nouns: readonly Noun[], colour: boolean): string {
   const out: string[] = [];
   if (rows.length === 0) out.push('No row of desired state changes.');
   for (const row of rows) {
     const paint = row.op === 'create' ? green : row.op === 'delete' ? red : bold;
     const name = row.label === undefined ? row.key : `${row.label} (${row.key})`;
     out.push(paint(`${signs[row.op]} ${row.noun.replaceAll('_', ' ')} ${clean(name)}`, colour));
+    const noun = nouns.find((one) => one.noun === row.noun);
+    const text = (field: string, value: unknown): string => (value === null || value === undefined ? 'nothing' : wireValue(noun, field, value));
     const fields = [...new Set([...Object.keys(row.before ?? {}), ...Object.keys(row.after ?? {})])];
     for (const field of fields) {
       const [before, after] = [row.before?.[field], row.after?.[field]];
-      if (row.op === 'update') out.push(`    ${field}: ${text(before)} -> ${text(after)}`);
-      else if ((before ?? after) !== null) out.push(`    ${field}: ${text(before ?? after)}`);
+      if (row.op === 'update') out.push(`    ${field}: ${text(field, before)} -> ${text(field, after)}`);
+      else if ((before ?? after) !== null) out.push(`    ${field}: ${text(field, before ?? after)}`);
     }
   }
   for (const host of hosts) out.push('', ...hostLines(host, colour));
@@ -79,8 +83,6 @@ export function planText({ rows, hosts, documents, digest }: Plan, colour: boole
   out.push('', `${hosts.filter((host) => host.acts).length} of ${hosts.length} hosts act. Plan ${digest}`);
   return `${out.join('\n')}\n`;
 }
-
-const text = (value: unknown): string => (value === null || value === undefined ? 'nothing' : clean(typeof value === 'string' ? value : JSON.stringify(value)));
 
 function hostLines({ node, manager, acts, why, live, restart }: PlannedHost, colour: boolean): string[] {
   const head = bold(`${clean(node)} (${manager})`, colour);

@@ -105,6 +105,13 @@ function addParts(noun: Noun, nouns: readonly Noun[], lines: [string, string][],
   }
 }
 
+/** A value of a plan or a change, on one line: sizes as people read them, all else as it is on the wire. */
+export function wireValue(noun: Noun | undefined, name: string, value: unknown): string {
+  const field = noun?.fields.find((one) => one.name === name);
+  if (typeof value === 'number' && field?.unit === 'bytes') return exact(field, value, humanValue(field, value));
+  return clean(typeof value === 'string' ? value : JSON.stringify(value));
+}
+
 /** Sizes that are rounded are also given to the byte. */
 function exact(field: ReadField | undefined, value: unknown, text: string): string {
   return field?.unit === 'bytes' && typeof value === 'number' && text.includes('.') ? `${text} (${value})` : text;

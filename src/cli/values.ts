@@ -4,8 +4,8 @@ import type { Noun, Shape } from './nouns.ts';
 
 type Body = Record<string, unknown>;
 
-/** A field of an argument: `roles.hypervisor.cores=16`. */
-const ASSIGNMENT = /^([A-Za-z_][\w.-]*)=(.*)$/s;
+/** A field of an argument: `roles.hypervisor.cores=16`, `secrets.profile::db::password=...`. */
+const ASSIGNMENT = /^([A-Za-z_][\w-]*(?:\.[\w:-]*)*)=(.*)$/s;
 
 /** Whether an argument is `name=value` and not a key. */
 export function isAssignment(arg: string): boolean {
@@ -85,6 +85,30 @@ export function parseValue(shape: Shape | undefined, text: string, name: string)
     default:
       return parseAny(text);
   }
+}
+
+/** A body, or a row of a fleet file, with its sizes in bytes: `ram: 4GiB` is 4294967296. What is no size stays, and the API says so. */
+export function withSizes(noun: Noun, body: Body): Body {
+  return sized({ type: 'object', props: noun.write }, body) as Body;
+}
+
+/** A fleet file with its sizes in bytes. */
+export function fleetSizes(nouns: readonly Noun[], file: Body): Body {
+  return Object.fromEntries(
+    Object.entries(file).map(([plural, rows]) => {
+      const noun = nouns.find((one) => one.plural === plural);
+      return [plural, noun && Array.isArray(rows) ? rows.map((row: unknown) => sized({ type: 'object', props: noun.write }, row)) : rows];
+    }),
+  );
+}
+
+function sized(shape: Shape | undefined, value: unknown): unknown {
+  if (typeof value === 'string') return shape?.unit === 'bytes' ? bytes(value) : value;
+  if (Array.isArray(value)) return shape?.items ? value.map((one) => sized(shape.items, one)) : value;
+  if (typeof value !== 'object' || value === null || !shape?.props) return value;
+  const out: Body = {};
+  for (const [name, one] of Object.entries(value)) define(out, name, sized(Object.hasOwn(shape.props, name) ? shape.props[name] : undefined, one));
+  return out;
 }
 
 function parseNumber(shape: Shape, text: string): unknown {

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Model } from '../db/catalog.ts';
 import { isRetryable, toProblem } from '../db/errors.ts';
 import { insertRow } from '../db/write.ts';
-import { transaction, type Store, type Tx } from '../db/transaction.ts';
+import { transaction, type Store, type Tx, type Values } from '../db/transaction.ts';
 import { Problem, pointer, type Fault } from '../kernel/problem.ts';
 import { fillPool } from '../modules/network/allocate.ts';
 import { newIds, reserveIds } from '../db/records.ts';
@@ -37,10 +37,11 @@ const ENOUGH = 50;
  * is placed, and gets a disk, a card and addresses. Beside that a file may give the ids of virtual machines,
  * their cards and volumes, and the `secret_uuid` of Ceph keys, because documents name things by them: an
  * export carries them, and gives the same documents in an empty database.
+ * @param source its text, or what that holds
  * @throws Problem bad-body, invalid with the place of every fault in the file (`/vms/3/ram`)
  */
-export async function importFleet({ store }: { readonly store: Store }, text: string, onProgress: Progress = () => undefined): Promise<Imported> {
-  const file = parseFleet(text);
+export async function importFleet({ store }: { readonly store: Store }, source: string | Values, onProgress: Progress = () => undefined): Promise<Imported> {
+  const file = typeof source === 'string' ? parseFleet(source) : source;
   return transaction(store, (tx) => new Import(tx, onProgress).run(file), { shared: true });
 }
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { buildNouns } from '../../src/cli/nouns.build.ts';
 import { findNoun } from '../../src/cli/nouns.ts';
-import { parseAssignments, parseFilters } from '../../src/cli/values.ts';
+import { fleetSizes, parseAssignments, parseFilters, withSizes } from '../../src/cli/values.ts';
 
 const nouns = await buildNouns();
 const vm = findNoun(nouns, 'vm');
@@ -28,6 +28,7 @@ it.each<[string, Record<string, unknown>]>([
   ['metadata={"a":[1,null]}', { metadata: { a: [1, null] } }],
   ['metadata.a=1', { metadata: { a: 1 } }],
   ['metadata.a.b=text', { metadata: { a: { b: 'text' } } }],
+  ['metadata.profile::x=1', { metadata: { 'profile::x': 1 } }],
   ['metadata.__proto__=1', { metadata: JSON.parse('{"__proto__": 1}') as unknown }],
   ['volumes.0.size=10GiB', { volumes: [{ size: 10 * 2 ** 30 }] }],
   ['volumes.0.discard=no', { volumes: [{ discard: false }] }],
@@ -47,8 +48,25 @@ it('puts several into one body, on top of what is there', () => {
   expect(parseAssignments(vm, ['volumes.0.size=1k', 'volumes.1.size=2k'])).toEqual({ volumes: [{ size: 1024 }, { size: 2048 }] });
 });
 
+it('takes sizes with units in files, too', () => {
+  expect(withSizes(vm, { name: '2GiB', ram: '2GiB', cores: '2', volumes: [{ size: '1.5 GiB', name: '1k' }], metadata: { ram: '1k' } })).toEqual({
+    name: '2GiB',
+    ram: 2 ** 31,
+    cores: '2',
+    volumes: [{ size: 1.5 * 2 ** 30, name: '1k' }],
+    metadata: { ram: '1k' },
+  });
+  expect(withSizes(vm, { ram: 'lots' })).toEqual({ ram: 'lots' });
+  const node = { fqdn: 'hv1.example.com', roles: { hypervisor: { ram: '64GiB' } } };
+  expect(fleetSizes(nouns, { nodes: [node, 'strange'], others: [{ ram: '1k' }], vms: null })).toEqual({
+    nodes: [{ ...node, roles: { hypervisor: { ram: 64 * 2 ** 30 } } }, 'strange'],
+    others: [{ ram: '1k' }],
+    vms: null,
+  });
+});
+
 it('refuses what is no assignment', () => {
-  for (const arg of ['cores', '=4', '4=5']) expect(() => parseAssignments(vm, [arg])).toThrow(/is not field=value/);
+  for (const arg of ['cores', '=4', '4=5', 'a:b=5']) expect(() => parseAssignments(vm, [arg])).toThrow(/is not field=value/);
   expect(() => parseAssignments(vm, ['metadata={'])).toThrow(/must be JSON/);
   expect(() => parseAssignments(vm, ['volumes.3.size=1k'])).toThrow(/next number of the list/);
 });

@@ -3,12 +3,14 @@ import type { Command } from 'commander';
 import { emit, note, outputOption, write, type Form } from '../emit.ts';
 import { CliError } from '../exit.ts';
 import { readBodyFile } from '../file.ts';
+import type { ProblemBody } from '../errors.ts';
 import { fleetOperations, inFile } from '../fleet-operations.ts';
 import { clientOptions, createClient, refused, type Client, type ClientOptions } from '../http.ts';
-import { loadNouns } from '../nouns.ts';
+import { loadNouns, type Noun } from '../nouns.ts';
 import { changedPlan, planHeaders, planText, type PlanAnswer } from '../plan.ts';
 import { Progress } from '../progress.ts';
 import { colourful } from '../text.ts';
+import { fleetSizes } from '../values.ts';
 
 interface ApplyOptions extends ClientOptions {
   readonly output: Form;
@@ -70,32 +72,32 @@ Things are known by their natural keys, virtual machines by their uuid or their 
 async function apply(file: string, options: ApplyOptions): Promise<void> {
   if (options.prune && options.set === undefined) throw new CliError('usage', '--prune is possible within a set only: give --set name');
   const nouns = await loadNouns();
-  const { operations, places } = fleetOperations(nouns, await readBodyFile(file));
+  const { operations, places } = fleetOperations(nouns, fleetSizes(nouns, await readBodyFile(file)));
   const { set, prune } = options;
   const body = { operations, ...(set === undefined ? {} : { set }), ...(prune ? { prune } : {}) };
   const client = createClient(options);
-  const planned = await send(client, '/bulk?dry_run=true', body, places, options, {}, 'planning');
+  const planned = await send(client, '/bulk?dry_run=true', body, { nouns, places, ...options }, {}, 'planning');
   const answer = planned.body as PlanAnswer;
   const { plan } = answer;
-  if (options.output === 'table') await write(shown(answer, options.plan === true));
+  if (options.output === 'table') await write(shown(answer, nouns, options.plan === true));
   else if (options.plan) await emit(options.output, answer);
   if (options.plan) return;
   const idle = plan.rows.length === 0;
   if (idle && set === undefined) return options.output === 'table' ? undefined : emit(options.output, answer.answer);
   if (!idle && !options.yes) await ask(file);
-  const done = await send(client, '/bulk', body, places, options, planHeaders({ ifPlan: plan.digest, ...options, plan: false }), 'applying');
+  const done = await send(client, '/bulk', body, { nouns, places, ...options }, planHeaders({ ifPlan: plan.digest, ...options, plan: false }), 'applying');
   const applied = done.body as Applied;
   if (options.output !== 'table') await emit(options.output, { ...applied, ...(done.change === undefined ? {} : { change: done.change }) });
   else if (!idle) await write(`Applied${done.change === undefined ? '' : ` as change ${done.change}`}: ${counted(applied)}\n`);
 }
 
 /** What is planned: with the documents' differences where all of it is asked for, and of a long one only how much. */
-function shown({ plan, answer }: PlanAnswer, all: boolean): string {
+function shown({ plan, answer }: PlanAnswer, nouns: readonly Noun[], all: boolean): string {
   const colour = colourful(process.stdout);
   if (plan.rows.length === 0) return 'Nothing to do: the fleet is as the file says.\n';
   const lines = [`Planned: ${counted(answer as Applied)}`];
-  if (all) return `${planText(plan, colour)}${lines.join('')}\n`;
-  if (plan.rows.length <= LONG) return `${planText({ ...plan, documents: [] }, colour)}${lines.join('')}; --plan shows the documents too\n`;
+  if (all) return `${planText(plan, nouns, colour)}${lines.join('')}\n`;
+  if (plan.rows.length <= LONG) return `${planText({ ...plan, documents: [] }, nouns, colour)}${lines.join('')}; --plan shows the documents too\n`;
   const acting = plan.hosts.filter((host) => host.acts).length;
   const rows = new Map<string, number>();
   for (const { op, noun } of plan.rows) rows.set(`${op} ${noun}`, (rows.get(`${op} ${noun}`) ?? 0) + 1);
@@ -126,15 +128,14 @@ async function send(
   client: Client,
   path: string,
   body: unknown,
-  places: readonly string[],
-  { output }: ApplyOptions,
+  { nouns, places, output }: Pick<ApplyOptions, 'output'> & { readonly nouns: readonly Noun[]; readonly places: readonly string[] },
   headers: Readonly<Record<string, string>>,
   what: string,
 ): Promise<Last> {
   const how = {
     json: output === 'json',
-    rewrite: (problem: Parameters<typeof inFile>[0]) => inFile(problem, places),
-    hints: changedPlan,
+    rewrite: (problem: ProblemBody) => inFile(problem, places),
+    hints: (problem: ProblemBody) => changedPlan(problem, nouns),
   };
   const stream = await client.open(path, { method: 'POST', accept: 'application/x-ndjson', body, headers, ...how });
   const progress = new Progress(what);
@@ -160,6 +161,6 @@ async function send(
     note('corral changes shows whether it was done');
     throw new CliError('unreachable', 'the answer was cut off');
   }
-  if (last.status >= 300) throw refused(last.body as Parameters<typeof inFile>[0], how);
+  if (last.status >= 300) throw refused(last.body as ProblemBody, how);
   return last;
 }

@@ -5,8 +5,9 @@ import { CliError } from '../exit.ts';
 import type { ProblemBody } from '../errors.ts';
 import { clientOptions, createClient, type Client, type ClientOptions } from '../http.ts';
 import { withCorral } from '../local.ts';
-import { findNoun, loadNouns } from '../nouns.ts';
+import { findNoun, loadNouns, type Noun } from '../nouns.ts';
 import { changedPlan, differenceLines, planHeaders, planOptions, planPath, showPlan, type PlanAnswer, type PlanOptions } from '../plan.ts';
+import { wireValue } from '../show.ts';
 import { bold, clean, colourful, dim, green, red, table, terminalWidth } from '../text.ts';
 
 interface Options extends ClientOptions {
@@ -173,27 +174,31 @@ async function change(number: string, { output, ...options }: Options): Promise<
 
 async function showChange(found: Change & { readonly reverted_by?: readonly number[] }, output: Form): Promise<void> {
   if (output !== 'table') return emit(output, found);
+  const nouns = await loadNouns();
   const colour = colourful(process.stdout);
   const out = [bold(`Change ${found.number}`, colour), `${dim('by', colour)}       ${clean(found.actor)}`, `${dim('at', colour)}       ${found.at}`];
   if (found.message !== null) out.push(`${dim('message', colour)}  ${clean(found.message)}`);
   if (found.request_id !== null) out.push(`${dim('request', colour)}  ${clean(found.request_id)}`);
   if (found.reverts !== null) out.push(`${dim('undid', colour)}    change ${found.reverts}`);
   if (found.reverted_by?.length) out.push(`${dim('undone', colour)}   by change ${found.reverted_by.join(', ')}`);
-  for (const row of found.rows) out.push('', `${bold(named(row), colour)} ${ops[row.op]}`, ...rowLines(row, colour));
+  for (const row of found.rows) out.push('', `${bold(named(row), colour)} ${ops[row.op]}`, ...rowLines(row, nounOf(nouns, row), colour));
   if (found.documents.length > 0) out.push('', `Documents: ${found.documents.map(({ node, version }) => `${clean(node)} ${version}`).join(', ')}`);
   await write(`${out.join('\n')}\n`);
 }
 
-const text = (value: unknown): string => (value === null || value === undefined ? '-' : clean(typeof value === 'string' ? value : JSON.stringify(value)));
+const nounOf = (nouns: readonly Noun[], row: Pick<ChangeRow, 'noun'>): Noun | undefined => nouns.find((one) => one.noun === row.noun);
+const text = (noun: Noun | undefined, name: string, value: unknown): string => (value === null || value === undefined ? '-' : wireValue(noun, name, value));
 
 /** Field by field: before and after. */
-function rowLines(row: Pick<ChangeRow, 'op' | 'before' | 'after'>, colour: boolean): string[] {
+function rowLines(row: Pick<ChangeRow, 'op' | 'before' | 'after'>, noun: Noun | undefined, colour: boolean): string[] {
   const { before = {}, after = {}, op } = row;
   const names = Object.keys(op === 'delete' ? before : after).filter((name) => op === 'update' || (before[name] ?? after[name]) != null);
   const width = Math.max(0, ...names.map((name) => name.length));
   return names.map((name) => {
     const values =
-      op === 'update' ? `${red(text(before[name]), colour)} -> ${green(text(after[name]), colour)}` : text(op === 'delete' ? before[name] : after[name]);
+      op === 'update'
+        ? `${red(text(noun, name, before[name]), colour)} -> ${green(text(noun, name, after[name]), colour)}`
+        : text(noun, name, op === 'delete' ? before[name] : after[name]);
     return `  ${name.padEnd(width)}  ${values}`;
   });
 }
@@ -205,7 +210,8 @@ async function thing(
   { limit = PAGE, output, ...options }: Options & { limit?: number },
 ): Promise<void> {
   if (name === undefined || key === undefined) throw new CliError('usage', 'give a noun and a key', ['e.g. corral history vm 7']);
-  const noun = findNoun(await loadNouns(), name);
+  const nouns = await loadNouns();
+  const noun = findNoun(nouns, name);
   const state = { more: false };
   const path = `/api/v1/${noun.route}/${encodeURIComponent(key)}/history?${new URLSearchParams(field === undefined ? {} : { field })}`;
   const found = pages<Entry>(createClient(options), path, 'history', limit, state, output === 'json');
@@ -213,26 +219,27 @@ async function thing(
   else {
     const entries: Entry[] = [];
     for await (const page of found) entries.push(...page);
-    await write(field === undefined ? historyText(entries) : `${fieldTable(entries)}\n`);
+    await write(field === undefined ? historyText(entries, nouns) : `${fieldTable(entries, noun, field)}\n`);
   }
   if (state.more) note(`There are more; --limit ${limit * 10} shows them`);
 }
 
-function fieldTable(entries: readonly Entry[]): string {
-  const rows = entries.map((one) => [String(one.change), when(one.at), clean(one.actor), text(one.before), text(one.after), clean(one.message ?? '-')]);
+function fieldTable(entries: readonly Entry[], noun: Noun, field: string): string {
+  const value = (one: unknown): string => text(noun, field, one);
+  const rows = entries.map((one) => [String(one.change), when(one.at), clean(one.actor), value(one.before), value(one.after), clean(one.message ?? '-')]);
   return table([{ title: 'change', right: true }, { title: 'at' }, { title: 'by' }, { title: 'before' }, { title: 'after' }, { title: 'message' }], rows, {
     width: terminalWidth(),
     colour: colourful(process.stdout),
   });
 }
 
-function historyText(entries: readonly Entry[]): string {
+function historyText(entries: readonly Entry[], nouns: readonly Noun[]): string {
   const colour = colourful(process.stdout);
   return entries
     .map((one) => {
       const head = `${bold(`Change ${one.change}`, colour)}  ${when(one.at)}  ${clean(one.actor)}  ${one.noun.replaceAll('_', ' ')} ${ops[one.op]}`;
       const side = (value: unknown): ChangeRow['before'] & object => (value ?? {}) as ChangeRow['before'] & object;
-      const lines = rowLines({ op: one.op, before: side(one.before), after: side(one.after) }, colour);
+      const lines = rowLines({ op: one.op, before: side(one.before), after: side(one.after) }, nounOf(nouns, one), colour);
       return `${[head, ...(one.message === null ? [] : [`  ${dim(clean(one.message), colour)}`]), ...lines].join('\n')}\n`;
     })
     .join('\n');
@@ -260,10 +267,11 @@ async function diff(node: string, { from, to, output, ...options }: Options & { 
 }
 
 async function revert(number: string, { output, ...options }: Options & PlanOptions): Promise<void> {
+  const nouns = await loadNouns();
   const { body } = await createClient(options).ask('POST', planPath(`/api/v1/changes/${encodeURIComponent(number)}/revert`, options), {
     headers: planHeaders(options),
     json: output === 'json',
-    hints: (problem) => [...standing(problem), ...changedPlan(problem)],
+    hints: (problem) => [...standing(problem), ...changedPlan(problem, nouns)],
   });
   const answer = JSON.parse(body.toString()) as (Change & { readonly warnings: readonly string[] }) | PlanAnswer;
   const warnings = 'plan' in answer ? ((answer.answer as { warnings?: readonly string[] } | null)?.warnings ?? []) : answer.warnings;

@@ -6,7 +6,9 @@ import { note, write } from '../emit.ts';
 import { CliError } from '../exit.ts';
 import { readText } from '../file.ts';
 import { withCorral } from '../local.ts';
+import { loadNouns } from '../nouns.ts';
 import { duration, Progress } from '../progress.ts';
+import { fleetSizes } from '../values.ts';
 
 const WHERE = '\nIt works on the database itself: that of DATABASE_URL, or the one in CORRAL_DATA, also while corral serve runs on it.';
 
@@ -48,8 +50,10 @@ export function fleetCommands(program: Command): void {
 async function importFile(file: string, { message }: { message?: string }): Promise<void> {
   const text = await readText(file);
   const { importFleet } = await import('../../fleet/import.ts');
+  const { parseFleet } = await import('../../fleet/fleet-file.ts');
+  const fleet = fleetSizes(await loadNouns(), parseFleet(text));
   const progress = new Progress('importing');
-  const result = await withCorral((corral) => importFleet(corral, text, progress.update).finally(() => progress.end()), { message });
+  const result = await withCorral((corral) => importFleet(corral, fleet, progress.update).finally(() => progress.end()), { message });
   const lines = [...new Set([...Object.keys(result.created), ...Object.keys(result.updated)])].map(
     (noun) => `  ${noun}: ${result.created[noun] ?? 0} made, ${result.updated[noun] ?? 0} changed`,
   );

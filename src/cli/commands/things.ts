@@ -1,13 +1,14 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { emit, emitPages, note, outputOption, write, type Form } from '../emit.ts';
+import type { ProblemBody } from '../errors.ts';
 import { CliError } from '../exit.ts';
 import { readBodyFile } from '../file.ts';
 import { clientOptions, createClient, type Client, type ClientOptions } from '../http.ts';
 import { findNoun, keyOf, loadNouns, type Noun } from '../nouns.ts';
 import { changedPlan, planHeaders, planOptions, planPath, showPlan, type PlanAnswer, type PlanOptions } from '../plan.ts';
 import { columnsOf, rowsTable, thingText } from '../show.ts';
-import { table, terminalWidth } from '../text.ts';
-import { hintsOf, isAssignment, parseAssignments, parseFilters } from '../values.ts';
+import { clean, table, terminalWidth } from '../text.ts';
+import { hintsOf, isAssignment, parseAssignments, parseFilters, withSizes } from '../values.ts';
 
 interface Common extends ClientOptions {
   readonly output: Form;
@@ -123,7 +124,10 @@ async function get(name: string | undefined, args: readonly string[], options: G
   if (options.include) params.set('include', options.include);
   if (keys[0] !== undefined) {
     if (options.sort || options.limit || options.all || options.search) throw new CliError('usage', '--sort, --limit, --all and --search are for lists');
-    const { body } = await client.ask('GET', `${pathOf(noun, keys[0])}${params.size > 0 ? `?${params}` : ''}`, { json: options.output === 'json' });
+    const { body } = await client.ask('GET', `${pathOf(noun, keys[0])}${params.size > 0 ? `?${params}` : ''}`, {
+      json: options.output === 'json',
+      hints: (problem) => byName(noun, keys[0]!, problem),
+    });
     return showThing(noun, nouns, JSON.parse(body.toString()) as Row, options);
   }
   for (const [field, value] of filters) params.append(field, value);
@@ -189,7 +193,7 @@ async function showThing(noun: Noun, nouns: readonly Noun[], row: Row, { output,
 }
 
 async function bodyOf(noun: Noun, args: readonly string[], file: string | undefined): Promise<Record<string, unknown>> {
-  const start = file === undefined ? {} : await readBodyFile(file);
+  const start = file === undefined ? {} : withSizes(noun, await readBodyFile(file));
   return parseAssignments(noun, args, start);
 }
 
@@ -213,26 +217,39 @@ async function set(name: string, key: string, args: readonly string[], options: 
   const body = await bodyOf(noun, args, options.file);
   if (Object.keys(body).length === 0 && !options.upsert)
     throw new CliError('usage', 'nothing to set: give field=value, or -f file', [`fields of a ${noun.noun}: ${Object.keys(noun.write).join(', ')}`]);
-  await submit(noun, nouns, options.upsert ? 'PUT' : 'PATCH', pathOf(noun, key), options, { body });
+  await submit(noun, nouns, options.upsert ? 'PUT' : 'PATCH', pathOf(noun, key), options, { body, key });
 }
 
 async function remove(name: string, key: string, options: WriteOptions): Promise<void> {
   const nouns = await loadNouns();
   const noun = findNoun(nouns, name);
   may(noun, 'delete');
-  await submit(noun, nouns, 'DELETE', pathOf(noun, key), options, {});
+  await submit(noun, nouns, 'DELETE', pathOf(noun, key), options, { key });
 }
 
 /** Sends a write, or its dry run, and shows what is answered. */
-async function submit(noun: Noun, nouns: readonly Noun[], method: string, path: string, options: WriteOptions, sent: { body?: unknown }): Promise<void> {
+async function submit(
+  noun: Noun,
+  nouns: readonly Noun[],
+  method: string,
+  path: string,
+  options: WriteOptions,
+  { key, ...sent }: { body?: unknown; key?: string },
+): Promise<void> {
   const { body } = await createClient(options).ask(method, planPath(path, options), {
     ...sent,
     headers: { ...guard(options.ifVersion), ...planHeaders(options) },
     json: options.output === 'json',
-    hints: (problem) => [...hintsOf(noun, problem.errors ?? []), ...changedPlan(problem)],
+    hints: (problem) => [...hintsOf(noun, problem.errors ?? []), ...(key === undefined ? [] : byName(noun, key, problem)), ...changedPlan(problem, nouns)],
   });
   if (options.plan) return showPlan(JSON.parse(body.toString()) as PlanAnswer, options);
   if (method !== 'DELETE') await showThing(noun, nouns, JSON.parse(body.toString()) as Row, options);
+}
+
+/** Where a key is no name, and a name was given: how things of that name are found. */
+function byName(noun: Noun, key: string, problem: ProblemBody): string[] {
+  const named = !noun.key.includes('name') && noun.fields.some((one) => one.name === 'name' && one.operators.length > 0);
+  return problem.code === 'not-found' && named && !/^\d+$/.test(key) ? [`  by name: corral get ${noun.route} name=${clean(key)}`] : [];
 }
 
 /** The header that lets a write pass only on this version of the row, whatever its representation. */
