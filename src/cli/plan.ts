@@ -75,7 +75,7 @@ export function planText({ rows, hosts, documents, digest }: Plan, nouns: readon
     for (const field of fields) {
       const [before, after] = [row.before?.[field], row.after?.[field]];
       if (row.op === 'update') out.push(`    ${field}: ${text(field, before)} -> ${text(field, after)}`);
-      else if ((before ?? after) !== null) out.push(`    ${field}: ${text(field, before ?? after)}`);
+      else if ((before ?? after ?? null) !== null) out.push(`    ${field}: ${text(field, before ?? after)}`);
     }
   }
   for (const host of hosts) out.push('', ...hostLines(host, colour));
