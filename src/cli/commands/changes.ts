@@ -249,7 +249,10 @@ async function prune(options: { days?: number; plan?: boolean }): Promise<void> 
   const { loadConfig } = await import('../../kernel/config.ts');
   const { clearHistory, countClearable } = await import('../../changes/retention.ts');
   const days = options.days ?? loadConfig(process.env).config.history_days;
-  if (days === 0) return note('History is kept for ever (CORRAL_HISTORY_DAYS is 0); --days says otherwise');
+  if (days === 0)
+    return note(
+      options.days === 0 ? '0 days keep history for ever: nothing is dropped' : 'History is kept for ever (CORRAL_HISTORY_DAYS is 0); --days says otherwise',
+    );
   const { changes, versions } = await withCorral(({ pool }) => (options.plan ? countClearable(pool, days) : clearHistory(pool, days)));
   const done = options.plan ? 'would be dropped' : 'dropped';
   await write(
