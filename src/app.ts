@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions as TlsOptions } from 'node:https';
 import { getRequestListener } from '@hono/node-server';
-import { Hono } from 'hono';
+import { Hono, type Context } from 'hono';
 import { sql } from 'kysely';
 import type { Logger } from 'pino';
-import { allow, authenticate, bindingsOfPerson, personIdentity, tokenOf } from './auth/identity.ts';
+import { allow, authenticate, bindingsOfPerson, personIdentity, tokenOf, type Identity } from './auth/identity.ts';
 import { personOfSession, sessionCookie } from './auth/people/sessions.ts';
 import { Refusals } from './auth/refusals.ts';
 import type { Catalog } from './db/catalog.ts';
@@ -25,6 +25,7 @@ import { bulkRoutes } from './http/bulk.ts';
 import { changeRoutes } from './http/changes.ts';
 import { incomingOf, proxiesOf } from './http/client.ts';
 import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
+import { answerUnreadable, BareGuard, Guard, guardHeaders, secure } from './http/guard.ts';
 import { loginRoutes } from './http/login.ts';
 import { openApi } from './http/openapi.ts';
 import { pastDocument, pastNode } from './http/past.ts';
@@ -46,6 +47,8 @@ export interface AppOptions {
   readonly keepAlive?: number | undefined;
   /** The certificate and what else TLS needs, where it ends here. */
   readonly tls?: TlsOptions | undefined;
+  /** Other times than usual, in milliseconds. */
+  readonly timeouts?: Pick<TlsOptions, 'requestTimeout' | 'headersTimeout' | 'connectionsCheckingInterval'>;
 }
 
 /** Paths that need no token: to see whether it lives, and to log in. */
@@ -62,16 +65,20 @@ const OPEN = new Set([
   '/favicon.ico',
 ]);
 
+/** Of them those that cost next to nothing, and are not counted. */
+const FREE = new Set(['/healthz', '/style.css', '/favicon.ico']);
+
 /** The routes that are not on the bare path of documents. */
 export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
   const refusals = new Refusals(services.pool, log);
+  const guard = new Guard(services);
   app.use(async (context, next) => {
     context.set('requestId', context.req.header('x-request-id')?.match(/^[\w.-]{1,64}$/)?.[0] ?? randomUUID());
     const begun = performance.now();
     await next();
     context.header('X-Request-Id', context.get('requestId'));
-    if (context.get('format') === 'html') securePage(context.res.headers);
+    secure(context.res.headers, context.get('format') === 'html', context.get('rate'));
     if (proxiesOf(services).isSecure(incomingOf(context))) context.header('Strict-Transport-Security', 'max-age=31536000');
     const identity = context.get('identity');
     log.info(
@@ -87,21 +94,18 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
       'request',
     );
   });
+  const identify = async (context: Context<Env>): Promise<Identity> => {
+    const { req } = context;
+    const certified = services.certificates?.identityOf(incomingOf(context));
+    const token = tokenOf(req.header('authorization'), req.header('cookie'));
+    const person = req.header('authorization') === undefined ? await personOfSession(services.pool, sessionCookie(req.header('cookie'))) : undefined;
+    if (person) return personIdentity(person, await bindingsOfPerson(services.pool, person.id));
+    if (certified && token === undefined && req.header('authorization') === undefined) return certified;
+    return authenticate(services.pool, token, proxiesOf(services).addressOf(incomingOf(context)));
+  };
   app.use(async (context, next) => {
-    if (!OPEN.has(context.req.path)) {
-      const { req } = context;
-      const certified = services.certificates?.identityOf(incomingOf(context));
-      const token = tokenOf(req.header('authorization'), req.header('cookie'));
-      const person = req.header('authorization') === undefined ? await personOfSession(services.pool, sessionCookie(req.header('cookie'))) : undefined;
-      context.set(
-        'identity',
-        person
-          ? personIdentity(person, await bindingsOfPerson(services.pool, person.id))
-          : certified && token === undefined && req.header('authorization') === undefined
-            ? certified
-            : await authenticate(services.pool, token, proxiesOf(services).addressOf(incomingOf(context))),
-      );
-    }
+    if (!OPEN.has(context.req.path)) context.set('identity', await guard.admit(context, () => identify(context)));
+    else if (!FREE.has(context.req.path)) await guard.open(context);
     const { req } = context;
     if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD')
       refuseForeign(req.header('sec-fetch-site'), req.header('origin'), req.header('host'));
@@ -113,7 +117,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
       : toProblem(error, services.catalog, undefined);
     if (seen instanceof Problem) {
       if (seen.status >= 500) log.error({ id: context.get('requestId'), err: seen.cause }, seen.message);
-      if (seen.status === 403)
+      if (seen.status === 403 || (seen.status === 401 && seen.code !== 'no-token'))
         refusals.note(
           context.get('identity'),
           seen,
@@ -225,16 +229,6 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   return app;
 }
 
-/** Pages carry no script and load nothing from elsewhere. */
-function securePage(headers: Headers): void {
-  headers.set(
-    'Content-Security-Policy',
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-  );
-  headers.set('X-Content-Type-Options', 'nosniff');
-  headers.set('Referrer-Policy', 'same-origin');
-}
-
 function wantsPage(accept: string | undefined): boolean {
   return accept?.includes('text/html') ?? false;
 }
@@ -260,18 +254,23 @@ export function createHttpServer(options: AppOptions): Server {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const tail = new Tail(feedSource(services.db, services.catalog), services.hub, { warn: (message, error) => log.warn({ err: error }, message) });
   const watch = new Watch({ tail, pool: services.pool, catalog: services.catalog, keepAlive });
+  const guard = new BareGuard(services, log);
   const serve = async (request: IncomingMessage, response: ServerResponse, url: string): Promise<void> => {
     const begun = performance.now();
     const id = /^[\w.-]{1,64}$/.exec(String(request.headers['x-request-id'] ?? ''))?.[0] ?? randomUUID();
     let status = 500;
     let name: string | undefined;
     let version: string | undefined;
+    const pass = guard.begin(request);
     try {
+      guard.check(pass, request);
       if (isWatchPath(url)) {
         const { authorization, cookie } = request.headers;
         const certified = services.certificates?.identityOf(request);
         if (certified && authorization === undefined && tokenOf(authorization, cookie) === undefined) allow(certified, 'change:read');
-        [status, name] = [200, (await watch.serve(request, response, id)).name];
+        const identity = await watch.serve(request, response, id);
+        guard.good(pass, identity);
+        [status, name] = [200, identity.name];
       } else {
         if (request.method !== 'GET' && request.method !== 'HEAD')
           throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
@@ -288,10 +287,12 @@ export function createHttpServer(options: AppOptions): Server {
             asked.name,
             id,
           );
+          guard.good(pass, identity);
           [status, name, version] = [200, identity.name, node?.version];
         } else {
           const served = await serveDocument(documents, request, response, asked, id);
           ({ status, version } = served);
+          guard.good(pass, served.identity);
           name = served.identity?.name;
         }
       }
@@ -300,6 +301,7 @@ export function createHttpServer(options: AppOptions): Server {
       const problem = seen instanceof Problem ? seen : new Problem('internal', `Something failed in Corral; its log has more under request id ${id}`);
       if (problem.status >= 500) log.error({ id, err: error }, problem.message);
       status = problem.status;
+      guard.refused(pass, request, problem, id);
       sendProblem(response, problem, id);
     }
     log.info(
@@ -307,14 +309,16 @@ export function createHttpServer(options: AppOptions): Server {
       'request',
     );
   };
-  const limits = { keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000 };
+  const limits = { keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000, connectionsCheckingInterval: 5000, ...options.timeouts };
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url ?? '/';
     if (isDocumentPath(url) || isWatchPath(url)) void serve(request, response, url);
     else void listener(request, response);
   };
   /* Who does not finish the handshake is cut off like who does not finish the headers. */
-  return options.tls ? createTlsServer({ ...limits, handshakeTimeout: limits.headersTimeout, ...options.tls }, handle) : createServer(limits, handle);
+  const server = options.tls ? createTlsServer({ ...limits, handshakeTimeout: limits.headersTimeout, ...options.tls }, handle) : createServer(limits, handle);
+  answerUnreadable(server);
+  return server;
 }
 
 function sendProblem(response: ServerResponse, problem: Problem, id: string): void {
@@ -325,6 +329,12 @@ function sendProblem(response: ServerResponse, problem: Problem, id: string): vo
   const body = JSON.stringify(problem.toDocument());
   const length = Buffer.byteLength(body);
   response
-    .writeHead(problem.status, { ...problemHeaders(problem), 'X-Request-Id': id, 'Content-Type': 'application/problem+json', 'Content-Length': length })
+    .writeHead(problem.status, {
+      ...problemHeaders(problem),
+      ...guardHeaders,
+      'X-Request-Id': id,
+      'Content-Type': 'application/problem+json',
+      'Content-Length': length,
+    })
     .end(body);
 }

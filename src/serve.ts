@@ -9,6 +9,8 @@ import { clearIdempotency } from './http/idempotency.ts';
 import { loadDemo } from './fleet/demo.ts';
 import type { Config } from './kernel/config.ts';
 import { Proxies } from './kernel/proxy.ts';
+import { Limits } from './limits/limits.ts';
+import { sweepBuckets } from './limits/shared.ts';
 import { linkUrl, makeLink } from './modules/people/person.verbs.ts';
 import { pages } from './pages/index.tsx';
 import { tlsServer, trackSockets } from './tls/server.ts';
@@ -76,6 +78,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     publicUrl: config.public_url,
     proxies: new Proxies(config.trusted_proxies),
     certificates: corral.certificates,
+    limits: new Limits({ identity: config.rate_limit, address: config.rate_limit_address, store: config.rate_store }, corral.pool),
     login: loginSettings(config, corral.store.secrets),
   };
   const tls = tlsServer(config, corral.certificates, log);
@@ -108,6 +111,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
   dispatcher.start();
   const stopSweeping = sweepLogins(corral.pool, (message, error) => log.warn({ err: error }, message));
   const stopClearing = clearIdempotency(corral.pool, (message, error) => log.warn({ err: error }, message));
+  const stopSweepingCounts = sweepBuckets(corral.pool, (message, error) => log.warn({ err: error }, message));
   const stopForgetting = keepClearing(corral.pool, config.history_days, (message, error) => log.warn({ err: error }, message));
   const { address, port, family } = server.address() as AddressInfo;
   const url = config.public_url ?? `${tls?.options ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
@@ -135,6 +139,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
       await dispatcher.stop();
       stopClearing();
       stopSweeping();
+      stopSweepingCounts();
       await stopForgetting();
       await corral.close();
     },

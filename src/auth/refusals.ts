@@ -24,7 +24,9 @@ export class Refusals {
 
   note(identity: Identity | undefined, problem: Problem, method: string, path: string, address: string, requestId: string): void {
     const permission = problem.extra['permission'];
-    const key = `${identity?.subject ?? address} ${String(permission ?? path)}`;
+    /* Of an unknown credential the path says nothing: who tries many would fill the log with it. */
+    const unknown = problem.status === 401;
+    const key = `${identity?.subject ?? address} ${unknown ? problem.code : String(permission ?? path)}`;
     const now = performance.now();
     const before = this.#seen.get(key);
     if (before && before.until > now) {
@@ -33,7 +35,13 @@ export class Refusals {
     }
     if (this.#seen.size >= KEPT) this.#seen.clear();
     this.#seen.set(key, { until: now + AGAIN, more: 0 });
-    const detail = { method, path: path.slice(0, 500), ...(permission === undefined ? {} : { permission }), ...(before?.more ? { before: before.more } : {}) };
+    const detail = {
+      method,
+      path: path.slice(0, 500),
+      ...(permission === undefined ? {} : { permission }),
+      ...(unknown ? { code: problem.code } : {}),
+      ...(before?.more ? { before: before.more } : {}),
+    };
     audit(this.#pool, { kind: 'refused', actor: identity?.name, subject: identity?.subject, address, requestId, detail }).catch((error: unknown) =>
       this.#log.error({ id: requestId, err: error }, 'a refusal could not be told to the audit log'),
     );

@@ -52,6 +52,7 @@ export async function serveEvents(
     'Corral-Node': node.fqdn,
     /* nginx passes the stream on as it comes. */
     'X-Accel-Buffering': 'no',
+    'X-Content-Type-Options': 'nosniff',
   };
   if (request.method === 'HEAD') {
     response.writeHead(200, headers).end();

@@ -97,6 +97,7 @@ export class Watch {
       'Corral-Change': String(since),
       /* nginx passes the stream on as it comes. */
       'X-Accel-Buffering': 'no',
+      'X-Content-Type-Options': 'nosniff',
     };
     if (request.method === 'HEAD' || response.destroyed) {
       response.writeHead(200, headers).end();

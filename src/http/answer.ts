@@ -8,6 +8,7 @@ import { etagOf, matches } from '../kernel/etag.ts';
 import { media, negotiate, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import type { Proxies } from '../kernel/proxy.ts';
+import type { Limits } from '../limits/limits.ts';
 import type { Hub } from '../events/hub.ts';
 import type { PageContext, Pages } from '../pages/types.ts';
 import type { Store } from '../db/transaction.ts';
@@ -33,13 +34,15 @@ export interface Services {
   readonly proxies?: Proxies;
   /** Of nodes that show one in place of a token. */
   readonly certificates?: ClientCertificates;
+  /** How much may be asked; any number of times when left out. */
+  readonly limits?: Limits;
   /** How people log in; as by default when left out. */
   readonly login?: LoginSettings;
 }
 
 /** Variables of a request. */
 export interface Env {
-  Variables: { identity?: Identity; requestId: string; format?: Format };
+  Variables: { identity?: Identity; requestId: string; format?: Format; rate?: Readonly<Record<string, string>> };
 }
 
 export const offered: readonly Format[] = ['json', 'html', 'msgpack'];

@@ -121,6 +121,7 @@ export async function serveDocument(
     'Corral-Node': found.node!.fqdn,
     'Cache-Control': 'private, no-cache',
     Vary: 'Accept, Authorization, Cookie',
+    'X-Content-Type-Options': 'nosniff',
   };
   if (matches(request.headers['if-none-match'], etag)) {
     response.writeHead(304, headers).end();
@@ -147,6 +148,7 @@ function sendJson(response: ServerResponse, found: Found, data: unknown, id: str
     'Content-Length': bytes.length,
     'Cache-Control': 'private, no-cache',
     Vary: 'Accept, Authorization, Cookie',
+    'X-Content-Type-Options': 'nosniff',
   });
   response.end(bytes);
   return { status: 200, bytes: bytes.length, identity: found.identity, version: undefined };

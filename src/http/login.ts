@@ -5,6 +5,7 @@ import { defaults, Logins } from '../auth/people/logins.ts';
 import { OIDC_CALLBACK, OIDC_LOGIN_SECONDS } from '../auth/oidc/login.ts';
 import { personPending } from '../auth/people/sessions.ts';
 import { otpauthUri } from '../auth/people/totp.ts';
+import { tooMany } from '../limits/limits.ts';
 import { Problem, type ProblemDocument } from '../kernel/problem.ts';
 import { pageContext, type Env, type Services } from './answer.ts';
 import { clientOf } from './client.ts';
@@ -63,6 +64,8 @@ export function loginRoutes(services: Services): Hono<Env> {
       await authenticate(services.pool, tokenOf(`Bearer ${token}`, undefined));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
+      const taken = await services.limits?.address(clientOf(context, services).address, true);
+      if (taken && !taken.allowed) throw tooMany('address', taken.reset);
       const problem = new Problem('bad-token', 'This token is not known here. Copy the whole of it, from corral_ on');
       return page(context, loginPage(context, { problem: problem.toDocument(), next, token: true }), problem);
     }

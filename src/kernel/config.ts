@@ -114,6 +114,21 @@ export const settings = {
   ),
   log_level: setting('CORRAL_LOG_LEVEL', z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), 'Least level that is logged.'),
   pool_size: setting('CORRAL_POOL_SIZE', whole(2, 500).default(16), 'Database connections of this process.'),
+  rate_limit: setting(
+    'CORRAL_RATE_LIMIT',
+    whole(0, 100_000_000).default(12_000),
+    'Requests a minute of one person, token or node; as many may come at once. 0 is any number. Tokens of kind server, and documents, may have 100 times as many.',
+  ),
+  rate_limit_address: setting(
+    'CORRAL_RATE_LIMIT_ADDRESS',
+    whole(0, 100_000_000).default(600),
+    'Requests a minute from one address that come without a login or token that is good; a wrong one counts as ten. 0 is any number.',
+  ),
+  rate_store: setting(
+    'CORRAL_RATE_STORE',
+    z.enum(['memory', 'postgresql']).default('memory'),
+    'Where requests are counted: memory, each process for itself, or postgresql, all processes on one database together.',
+  ),
   body_limit: setting('CORRAL_BODY_LIMIT', whole(1024, 1_073_741_824).default(1_048_576), 'Largest body of a request, in bytes.'),
   bulk_limit: setting('CORRAL_BULK_LIMIT', whole(1024, 1_073_741_824).default(33_554_432), 'Largest body of POST /bulk, in bytes.'),
   report_limit: setting('CORRAL_REPORT_LIMIT', whole(1024, 268_435_456).default(16_777_216), 'Largest report or fact set of a host, unpacked, in bytes.'),

@@ -24,7 +24,7 @@ import { subnet } from './network/subnet.ts';
 import { vmInterface } from './network/vm-interface.ts';
 import { binding } from './people/binding.ts';
 import { customer } from './people/customer.ts';
-import { LoginLink, LoginThrottle, PersonGroup, PersonSecret } from './people/login-tables.ts';
+import { LoginLink, LoginThrottle, PersonGroup, PersonSecret, RateLimit } from './people/login-tables.ts';
 import { person } from './people/person.ts';
 import { project } from './people/project.ts';
 import { role } from './people/role.ts';
@@ -106,4 +106,5 @@ export const internalEntities = [
   PersonGroup,
   LoginLink,
   LoginThrottle,
+  RateLimit,
 ] as const;

@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import pg from 'pg';
 import { afterAll, inject } from 'vitest';
-import { createHttpServer } from '../../src/app.ts';
+import { createHttpServer, type AppOptions } from '../../src/app.ts';
 import { firstStart, openCorral, type Corral } from '../../src/corral.ts';
 import { loginSettings } from '../../src/auth/people/settings.ts';
 import type { LoginSettings } from '../../src/auth/people/types.ts';
 import { createThing } from '../../src/db/write.ts';
 import type { Row } from '../../src/db/read.ts';
 import { loadConfig } from '../../src/kernel/config.ts';
+import { Proxies } from '../../src/kernel/proxy.ts';
+import { Limits } from '../../src/limits/limits.ts';
 import { pages } from '../../src/pages/index.tsx';
 
 export const ADMIN = 'corral_admin_for_tests_only';
@@ -29,7 +31,7 @@ export interface TestCorral extends Corral {
 /** A Corral on a database of its own, cloned from the template, with the server listening; closed after the file. */
 export async function testCorral(
   env: Record<string, string> = {},
-  { keepAlive, login }: { keepAlive?: number; login?: Partial<LoginSettings> } = {},
+  { keepAlive, login, timeouts }: { keepAlive?: number; login?: Partial<LoginSettings>; timeouts?: AppOptions['timeouts'] } = {},
 ): Promise<TestCorral> {
   const server = inject('server');
   const name = `t_${randomBytes(6).toString('hex')}`;
@@ -53,9 +55,14 @@ export async function testCorral(
     bulkLimit: config.bulk_limit,
     version: 'test',
     publicUrl: config.public_url,
+    proxies: new Proxies(config.trusted_proxies),
+    /* Only where a test is about them: others ask as often as they like. */
+    ...(Object.keys(env).some((name) => name.startsWith('CORRAL_RATE_'))
+      ? { limits: new Limits({ identity: config.rate_limit, address: config.rate_limit_address, store: config.rate_store }, corral.pool) }
+      : {}),
     login: { ...loginSettings(config, corral.store.secrets), ...login },
   };
-  const http = createHttpServer({ services, documents: corral.documents, log: pino({ level: 'silent' }), keepAlive });
+  const http = createHttpServer({ services, documents: corral.documents, log: pino({ level: 'silent' }), keepAlive, ...(timeouts ? { timeouts } : {}) });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const { port } = http.address() as { port: number };
   const base = `http://127.0.0.1:${port}`;

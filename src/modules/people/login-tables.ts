@@ -49,6 +49,18 @@ export const LoginLink = defineEntity({
   checks: [{ name: 'login_link_hash', expression: 'length(hash) = 32' }],
 });
 
+/** Requests, by who asks or from where: see src/limits/shared.ts. */
+export const RateLimit = defineEntity({
+  name: 'rate_limit',
+  tableName: 'rate_limit',
+  properties: {
+    key: p.text().primary(),
+    /** When its bucket is full, in seconds since 1970. */
+    full_at: p.double(),
+    granted: p.double(),
+  },
+});
+
 /** Attempts to log in, by what they are counted for: see src/auth/people/throttle.ts. */
 export const LoginThrottle = defineEntity({
   name: 'login_throttle',
