@@ -122,7 +122,7 @@ const everywhere = (permissions: readonly string[]): readonly Grant[] => [grantO
 /** What the kinds of tokens may do without any binding. */
 const byKind: Readonly<Record<TokenKind, readonly Grant[]>> = {
   admin: everywhere(builtInRoles['admin']!.permissions),
-  reader: everywhere(builtInRoles['viewer']!.permissions),
+  reader: everywhere(builtInRoles['reader']!.permissions),
   server: everywhere(builtInRoles['server']!.permissions),
   /* A node reads and reports for itself alone: see `allow` and `nodeOf`. */
   node: [],

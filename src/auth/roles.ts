@@ -22,6 +22,7 @@ const OWN = ['vm', 'volume', 'vm_interface', 'network_membership', 'snapshot'];
 const SEEN = ['customer', 'project', 'network', 'subnet', 'address', 'image', ...LISTS, ...OWN];
 /** Who may do what: for admins only. */
 const RIGHTS = ['person', 'role', 'binding', 'token'];
+const HIDDEN = ['!audit_entry:*', '!session:*'];
 
 const every = (nouns: readonly string[], ...verbs: string[]): string[] => nouns.flatMap((noun) => verbs.map((verb) => `${noun}:${verb}`));
 
@@ -30,11 +31,14 @@ export const builtInRoles: Readonly<Record<string, Role>> = {
   admin: { summary: 'May do everything.', permissions: ['*:*'] },
   operator: {
     summary: 'May do everything but say who may do what.',
-    permissions: ['*:*', ...RIGHTS.flatMap((noun) => [`!${noun}:create`, `!${noun}:update`, `!${noun}:delete`]), '!audit_entry:read'],
+    permissions: ['*:*', ...RIGHTS.flatMap((noun) => [`!${noun}:create`, `!${noun}:update`, `!${noun}:delete`]), ...HIDDEN],
   },
-  viewer: { summary: 'May read everything but secrets and the audit log.', permissions: ['*:read', '!audit_entry:read'] },
+  viewer: {
+    summary: 'May read everything but documents, which hold secrets, sessions and the audit log.',
+    permissions: ['*:read', '!document:read', ...HIDDEN],
+  },
   'customer-admin': {
-    summary: "May make, change and delete what a customer has, and say who of the customer's people may do so.",
+    summary: 'May make, change and delete what a customer has, and its projects.',
     permissions: [...every(SEEN, 'read'), ...every(OWN, 'create', 'update', 'delete'), ...every(['project'], 'create', 'update', 'delete')],
   },
   'customer-user': {
@@ -42,17 +46,28 @@ export const builtInRoles: Readonly<Record<string, Role>> = {
     permissions: [...every(SEEN, 'read'), ...every(OWN, 'create', 'update', 'delete')],
   },
   /* What the kinds of tokens stand for. */
+  reader: { summary: 'Reads everything but sessions and the audit log, the documents of all nodes among it.', permissions: ['*:read', ...HIDDEN] },
   server: { summary: 'A puppetserver or salt-master: reads documents, and reports for nodes.', permissions: ['document:read', 'report:create'] },
 };
 
-/** Whether a list of permissions has one: `!` before a permission takes it out again. */
+/**
+ * Whether a list of permissions has one: `!` before a permission takes it out again. A wanted `*` is had only if
+ * nothing of it is taken out.
+ */
 export function includes(permissions: readonly string[], wanted: string): boolean {
-  const hits = (one: string): boolean => {
-    const [noun, verb] = one.split(':');
-    const [n, v] = wanted.split(':');
-    return (noun === '*' || noun === n) && (verb === '*' || verb === v);
-  };
-  return permissions.some((one) => !one.startsWith('!') && hits(one)) && !permissions.some((one) => one.startsWith('!') && hits(one.slice(1)));
+  const [noun, verb] = wanted.split(':');
+  const covers = (one: string | undefined, all: string | undefined): boolean => one === '*' || one === all;
+  const meets = (one: string | undefined, other: string | undefined): boolean => covers(one, other) || other === '*';
+  let has = false;
+  for (const one of permissions) {
+    const [n, v] = (one.startsWith('!') ? one.slice(1) : one).split(':');
+    if (one.startsWith('!')) {
+      if (meets(n, noun) && meets(v, verb)) return false;
+    } else {
+      has ||= covers(n, noun) && covers(v, verb);
+    }
+  }
+  return has;
 }
 
 /** Whether a list of permissions lets do this with any noun at all. */

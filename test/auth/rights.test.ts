@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { includes } from '../../src/auth/roles.ts';
 import { smallFleet } from '../http/samples.ts';
 import { testCorral, type TestCorral } from '../support/corral.ts';
 
@@ -152,4 +153,40 @@ test('a binding that goes takes its rights with it at once; a role of one’s ow
   expect((await admin('DELETE', 'bindings/lister')).status).toBe(204);
   expect((await lister('GET', 'vms')).status).toBe(403);
   expect((await admin('DELETE', 'roles/lister')).status).toBe(204);
+});
+
+test.each([
+  [['*:*'], 'vm:read', true],
+  [['*:read'], 'vm:read', true],
+  [['*:read'], 'vm:update', false],
+  [['vm:*'], 'vm:delete', true],
+  [['vm:read'], '*:read', false],
+  [['*:*', '!token:create'], 'token:create', false],
+  [['*:*', '!token:create'], 'token:read', true],
+  [['*:*', '!token:create'], '*:*', false],
+  [['*:*', '!token:*'], '*:read', false],
+  [['!vm:read'], 'vm:read', false],
+  [['!vm:read', '*:*'], 'vm:read', false],
+  [[], 'vm:read', false],
+] as const)('%j has %s: %s', (permissions, wanted, expected) => {
+  expect(includes(permissions, wanted)).toBe(expected);
+});
+
+test('nobody gives himself more than he has', async () => {
+  await corral.make('role', { name: 'clerk', permissions: ['person:*', 'token:*', 'binding:*', 'role:*'] });
+  const clerk = await program('clerk', { role: 'clerk' });
+  for (const [method, path, body] of [
+    ['POST', 'tokens', { name: 'mine', kind: 'admin' }],
+    ['POST', 'tokens', { name: 'mine', kind: 'program' }],
+    ['POST', 'tokens/admin/rotate', {}],
+    ['POST', 'bindings', { name: 'mine', token: 'clerk', role: 'admin' }],
+    ['PATCH', 'bindings/clerk', { role: 'admin' }],
+    ['PATCH', 'roles/clerk', { permissions: ['*:*'] }],
+    ['POST', 'people', { name: 'mine', admin: true }],
+  ] as const) {
+    const answer = await clerk(method, path, body);
+    expect([path, answer.status, answer.body['permission']]).toEqual([path, 403, '*:*']);
+  }
+  expect((await clerk('POST', 'people', { name: 'plain' })).status).toBe(201);
+  expect((await clerk('PATCH', 'people/plain', { admin: true })).status).toBe(403);
 });

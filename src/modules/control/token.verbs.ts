@@ -14,8 +14,14 @@ export function hashToken(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
+/** A token may more than one node only if its maker may everything: else he could make himself one that may more than he. */
+function guardKind({ rights }: Store, kind: string): void {
+  if (kind !== 'node') rights?.demand('*:*', { everywhere: true });
+}
+
 export const tokenHooks: Hooks = {
-  prepare: (_tx, input) => {
+  prepare: (tx, input) => {
+    guardKind(tx.store, input['kind'] as string);
     if (input['person'] != null && input['kind'] !== 'program') throw invalid([{ pointer: '/person', message: 'only a program token acts for a person' }]);
     const secret = newToken(String(input['kind']));
     /* Kept for `created`, which shows it once; not a property of the entity. */
@@ -43,6 +49,7 @@ export async function rotateToken(store: Store, key: string, overlap: number): P
       const id = await idOf(tx.db, store.catalog, model, key);
       await store.rights?.permit(tx.db, model, 'update', id);
       const { rows } = await sql<{ kind: string }>`select kind from token where id = ${id} for update`.execute(tx.db);
+      guardKind(store, rows[0]!.kind);
       const secret = newToken(rows[0]!.kind);
       await sql`update token set old_hash = hash, old_until = now() + ${overlap} * interval '1 second', hash = ${hashToken(secret)}, version = version + 1, updated_at = now()
         where id = ${id}`.execute(tx.db);

@@ -4,7 +4,7 @@ import type { Hooks, Tx, Values } from '../../db/transaction.ts';
 import { Problem } from '../../kernel/problem.ts';
 
 /** Names of the roles that are always there: see src/auth/roles.ts. */
-export const builtInRoleNames = ['admin', 'operator', 'viewer', 'customer-admin', 'customer-user', 'server'] as const;
+export const builtInRoleNames = ['admin', 'operator', 'viewer', 'customer-admin', 'customer-user', 'reader', 'server'] as const;
 const isBuiltIn = (name: unknown): boolean => (builtInRoleNames as readonly unknown[]).includes(name);
 
 function refuseBuiltIn(name: unknown): void {
@@ -13,11 +13,13 @@ function refuseBuiltIn(name: unknown): void {
 
 /** A role of one's own has a name that no built-in one has, and stays while a binding gives it to somebody. */
 export const roleHooks: Hooks = {
-  prepare: (_tx, input) => {
+  prepare: (tx, input) => {
+    refuseMore(tx);
     refuseBuiltIn(input['name']);
     return input;
   },
   change: async (tx, id, patch) => {
+    refuseMore(tx);
     refuseBuiltIn(patch['name']);
     if (patch['name'] !== undefined) await refuseUsed(tx, id, patch['name'] as string);
     return patch;
@@ -31,9 +33,15 @@ async function refuseUsed(tx: Tx, id: number, name?: string): Promise<void> {
   if (rows[0]) throw new Problem('in-use', `The binding '${rows[0].name}' gives this role to somebody; change that first`);
 }
 
+/** Who says who may do what must himself be able to do everything: else he could give himself more than he has. */
+function refuseMore(tx: Tx): void {
+  tx.store.rights?.demand('*:*', { everywhere: true });
+}
+
 /** A binding gives a role that there is. */
 async function checkRole(tx: Tx, values: Values): Promise<Values> {
   const { role } = values;
+  refuseMore(tx);
   if (role === undefined || isBuiltIn(role)) return values;
   /* Locked, so that it does not go meanwhile. */
   const { rows } = await sql`select from role where name = ${role} for key share`.execute(tx.db);

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Db } from '../../db/read.ts';
-import type { Hooks, Store, Tx } from '../../db/transaction.ts';
+import type { Hooks, Store, Tx, Values } from '../../db/transaction.ts';
 import { Problem } from '../../kernel/problem.ts';
 
 /** Seconds that a link is good for. */
@@ -63,7 +63,19 @@ export async function useLink(tx: Tx, link: string): Promise<LinkOf> {
   return found[0];
 }
 
+/** Whoever makes an admin, or touches one, must be one. */
+async function guardAdmin(tx: Tx, values: Values, id?: number): Promise<Values> {
+  const { rights } = tx.store;
+  if (rights === undefined || rights.mayEverywhere('*:*')) return values;
+  const { rows } = id === undefined ? { rows: [] } : await sql`select from person where id = ${id} and admin`.execute(tx.db);
+  if (values['admin'] === true || rows.length > 0) rights.demand('*:*', { everywhere: true });
+  return values;
+}
+
 export const personHooks: Hooks = {
+  prepare: (tx, input) => guardAdmin(tx, input),
+  change: (tx, id, patch) => guardAdmin(tx, patch, id),
+  deleting: async (tx, id) => void (await guardAdmin(tx, {}, id)),
   /* With it the person sets the first password; nobody else ever knows one. */
   created: async (tx, id) => ({ login_link: linkUrl(tx.store, await makeLink(tx.db, id)) }),
   changed: async (tx, id, patch) => {
