@@ -1,12 +1,13 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { decode, encode } from '@msgpack/msgpack';
+import { MAX_DEPTH, measureJson, measureMsgpack } from './measure.ts';
 import { Problem } from './problem.ts';
 
 /** Bodies larger than this many bytes are refused with 413 before they are read to the end. */
 export const MAX_BODY = 1_048_576;
-/** Bodies nested deeper than this are refused. */
-export const MAX_DEPTH = 32;
+/** Forms of more fields than this are refused. */
+export const MAX_FIELDS = 10_000;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -67,10 +68,12 @@ function decodeAs(bytes: Uint8Array, type: string): unknown {
   switch (type) {
     case 'application/json':
     case 'application/merge-patch+json':
+      measureJson(bytes);
       return decodeJson(decodeText(bytes));
     case 'application/msgpack':
     case 'application/x-msgpack':
     case 'application/vnd.msgpack':
+      measureMsgpack(bytes);
       try {
         return decode(bytes, { maxStrLength: MAX_BODY, maxArrayLength: 100_000, maxMapLength: 100_000 });
       } catch (cause) {
@@ -103,7 +106,9 @@ function decodeJson(text: string): unknown {
 /** `a.b=1` becomes `{a: {b: '1'}}`; a name given more than once becomes a list. */
 function decodeForm(text: string): Record<string, unknown> {
   const out: Record<string, unknown> = {};
+  let fields = 0;
   for (const [name, value] of new URLSearchParams(text)) {
+    if (++fields > MAX_FIELDS) throw new Problem('bad-body', `The form has more than ${MAX_FIELDS} fields`);
     const path = name.split('.');
     if (path.length > 8) throw new Problem('bad-body', `The form field ${name.slice(0, 80)} is nested too deep`);
     let at = out;
@@ -113,7 +118,8 @@ function decodeForm(text: string): Record<string, unknown> {
     }
     const last = path.at(-1)!;
     const before = Object.hasOwn(at, last) ? at[last] : undefined;
-    define(at, last, before === undefined ? value : [...(Array.isArray(before) ? (before as unknown[]) : [before]), value]);
+    if (Array.isArray(before)) before.push(value);
+    else define(at, last, before === undefined ? value : [before, value]);
   }
   return out;
 }
