@@ -106,9 +106,11 @@ function decodeJson(text: string): unknown {
 /** `a.b=1` becomes `{a: {b: '1'}}`; a name given more than once becomes a list. */
 function decodeForm(text: string): Record<string, unknown> {
   const out: Record<string, unknown> = {};
-  let fields = 0;
-  for (const [name, value] of new URLSearchParams(text)) {
+  let fields = 1;
+  /* Before it is parsed: names without values take URLSearchParams seconds. */
+  for (let at = text.indexOf('&'); at !== -1; at = text.indexOf('&', at + 1))
     if (++fields > MAX_FIELDS) throw new Problem('bad-body', `The form has more than ${MAX_FIELDS} fields`);
+  for (const [name, value] of new URLSearchParams(text)) {
     const path = name.split('.');
     if (path.length > 8) throw new Problem('bad-body', `The form field ${name.slice(0, 80)} is nested too deep`);
     let at = out;
