@@ -26,7 +26,8 @@ export async function building(corral: Corral): Promise<Line[]> {
     const begun = performance.now();
     bytes = 0;
     for (const batch of batches)
-      for (const aggregate of await loadNodes(corral.db(), batch, corral.store.secrets, corral.catalog)) bytes += JSON.stringify(buildDocument(aggregate).body).length;
+      for (const aggregate of await loadNodes(corral.db(), batch, corral.store.secrets, corral.catalog))
+        bytes += JSON.stringify(buildDocument(aggregate).body).length;
     return performance.now() - begun;
   };
   const store = async (): Promise<number> => {

@@ -1,5 +1,5 @@
 /**
- * (e) What layers cost: building the documents of 1,000 nodes that ten layers reach each, against the same nodes without.
+ * (l) What layers cost: building the documents of 1,000 nodes that ten layers reach each, against the same nodes without.
  * By itself: `node bench/layers.ts`.
  */
 import { openCorral, type Corral } from '../src/corral.ts';
@@ -83,7 +83,7 @@ export async function layersCost(): Promise<Line[]> {
     const value = await rounds(corral, ids);
     return [
       {
-        part: 'e',
+        part: 'l',
         what: `documents of ${NODES} nodes with 10 layers each`,
         value,
         unit: 'ms',

@@ -12,6 +12,8 @@ import { building } from './building.ts';
 import { manyAtOnce } from './bulk.ts';
 import { creation, prepare } from './creation.ts';
 import { planning } from './planning.ts';
+import { layersCost } from './layers.ts';
+import { rights } from './rights.ts';
 import { agents, memory, serving } from './serving.ts';
 import { watching } from './watching.ts';
 import { ADMIN, get, median, root, scratch, startServer, until, type Line, type Server } from './support.ts';
@@ -154,6 +156,8 @@ if (wanted('h')) {
   add(await planning(server, corral));
   await close();
 }
+if (wanted('l')) add(await layersCost());
+if (wanted('r')) add(await rights());
 if (wanted('k')) {
   const { server, corral, close } = await rig(100, 500);
   await prepare(corral);

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { isRecord } from '../kernel/codec.ts';
 import { pointer, Problem, type Fault } from '../kernel/problem.ts';
 import type { Field, Model } from './catalog.ts';
-import { prepared } from './prepared.ts';
+import { preparedFor } from './prepared.ts';
 import { idOfKey } from './query.ts';
 import type { Tx, Values } from './transaction.ts';
 
@@ -47,7 +47,7 @@ export async function resolve(tx: Tx, model: Model, input: Values): Promise<Valu
     const target = tx.store.catalog.byNoun(field.ref!);
     return sql`${idOfKey(tx.store.catalog, target, String(value))} as ${sql.id(`r${i}`)}`;
   });
-  const { rows } = await sql<Record<string, string | null>>`${prepared}select ${sql.join(columns)}`.execute(tx.db);
+  const { rows } = await sql<Record<string, string | null>>`${preparedFor(tx.store.catalog)}select ${sql.join(columns)}`.execute(tx.db);
   const out = { ...input };
   const faults: Fault[] = [];
   for (const [i, [field, value]] of refs.entries()) {

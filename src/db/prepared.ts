@@ -10,6 +10,8 @@ import type { Db } from './read.ts';
 const MARK = '/* prepared */ ';
 /** Put before a statement whose text is always the same, or one of few. */
 export const prepared: RawBuilder<unknown> = sql.raw(MARK);
+/** The same for statements made from a catalog: those of a part of it have another text for each who sees it. */
+export const preparedFor = (catalog: { readonly whole: unknown }): RawBuilder<unknown> => (catalog.whole === catalog ? prepared : sql``);
 /** Most statements that one connection keeps prepared; further ones run unprepared. */
 const LIMIT = 200;
 

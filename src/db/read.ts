@@ -1,7 +1,7 @@
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import { Problem } from '../kernel/problem.ts';
 import { columnsSql, fieldSql, type Catalog, type Model } from './catalog.ts';
-import { prepared } from './prepared.ts';
+import { preparedFor } from './prepared.ts';
 import { cursorOf, keyCondition, reverseNames, type ListQuery, type SortKey } from './query.ts';
 
 /** Reading needs no types of tables: statements are built from the catalog. */
@@ -109,7 +109,7 @@ export async function getRow(
   const { rows } = condition
     ? await sql<{
         row: Row;
-      }>`${only || query.include.length > 0 ? sql`` : prepared}select row_to_json(x) as row from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}
+      }>`${only || query.include.length > 0 ? sql`` : preparedFor(catalog)}select row_to_json(x) as row from (select ${columnsSql(catalog, model, 't', { ...(only ? { only } : {}), extra })}
         from ${model.source} as t where ${condition}) x`.execute(db)
     : { rows: [] };
   const row = rows[0]?.row;

@@ -85,11 +85,17 @@ export function through(column: string, parent: Resource): Within {
   );
 }
 
+/**
+ * Ids as a constant of a statement. The planner must see them: of a customer with 50 of 200,000 virtual machines it
+ * would else read all in the order of ids, 12 times as long.
+ */
+export const idList = (ids: readonly number[]): RawBuilder<unknown> => sql.raw(`'{${ids.map((one) => Math.trunc(one)).join(',')}}'::bigint[]`);
+
 /** A row belongs where this column says: the id of a site, customer or project. */
 export const at =
   (column: string) =>
   (alias: string, ids: readonly number[]): RawBuilder<unknown> =>
-    sql`${sql.id(alias, column)} = any(${ids}::bigint[])`;
+    sql`${sql.id(alias, column)} = any(${idList(ids)})`;
 
 /** A read-only wire field. */
 export interface Computed {

@@ -2,7 +2,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { at, f, type Resource } from '../../kernel/resource.ts';
+import { at, f, idList, type Resource } from '../../kernel/resource.ts';
 import { quotaCheck, quotaColumns, quotaFields } from './quota.ts';
 
 export const Customer = defineEntity({
@@ -28,7 +28,7 @@ export const customer: Resource = {
   },
   within: {
     customer: at('id'),
-    project: (a, ids) => sql`${sql.id(a)}.id in (select p.customer_id from project p where p.id = any(${ids}::bigint[]))`,
+    project: (a, ids) => sql`${sql.id(a)}.id in (select p.customer_id from project p where p.id = any(${idList(ids)}))`,
   },
   columns: ['name', 'title', 'email'],
   shared: true,

@@ -2,7 +2,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { f, ref, through, type Resource } from '../../kernel/resource.ts';
+import { f, idList, ref, through, type Resource } from '../../kernel/resource.ts';
 import { cacheOptions, CacheOption, names, StorageType, storageTypes } from '../lists/lists.ts';
 import { Customer } from '../people/customer.ts';
 import { Hypervisor, hypervisor } from '../roles/hypervisor.ts';
@@ -121,8 +121,8 @@ export const volume: Resource = {
   within: {
     ...through('hypervisor_id', hypervisor),
     customer: (a, ids) =>
-      sql`(${sql.id(a)}.vm_id in (select w.id from vm w where w.customer_id = any(${ids}::bigint[])) or ${sql.id(a)}.vm_id is null and ${sql.id(a)}.customer_id = any(${ids}::bigint[]))`,
-    project: (a, ids) => sql`${sql.id(a)}.vm_id in (select w.id from vm w where w.project_id = any(${ids}::bigint[]))`,
+      sql`(${sql.id(a)}.vm_id in (select w.id from vm w where w.customer_id = any(${idList(ids)})) or ${sql.id(a)}.vm_id is null and ${sql.id(a)}.customer_id = any(${idList(ids)}))`,
+    project: (a, ids) => sql`${sql.id(a)}.vm_id in (select w.id from vm w where w.project_id = any(${idList(ids)}))`,
   },
   sole: ['name'],
   columns: ['name', 'vm', 'number', 'size', 'type', 'storage_pool', 'hypervisor'],

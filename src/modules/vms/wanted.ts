@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { invalid } from '../../db/check.ts';
-import { prepared } from '../../db/prepared.ts';
+import { preparedFor } from '../../db/prepared.ts';
 import { idOfKey } from '../../db/query.ts';
 import type { Tx, Values } from '../../db/transaction.ts';
 import type { Fault } from '../../kernel/problem.ts';
@@ -155,7 +155,7 @@ export async function look(tx: Tx, inputs: readonly Values[]): Promise<Lookup> {
   for (let i = 0; i < columns.length; i += COLUMNS) {
     const some = columns.slice(i, i + COLUMNS);
     /* Of many keys no two statements are the same. */
-    const found = await sql<Record<string, unknown>>`${some.length <= 8 ? prepared : sql``}select ${sql.join(some)}`.execute(tx.db);
+    const found = await sql<Record<string, unknown>>`${some.length <= 8 ? preparedFor(tx.store.catalog) : sql``}select ${sql.join(some)}`.execute(tx.db);
     Object.assign(row, found.rows[0]);
   }
   const found = <T>(value: unknown, pointer: string, message: string): T => {
