@@ -211,7 +211,7 @@ export function allow(identity: Identity, verb: Verb, node?: string): void {
   }
   if (verb === 'read' || verb === 'write') {
     if (verb === 'read' ? rights.reads : rights.writes) return;
-    throw new Problem('forbidden', `${rights.who} may not ${verb} anything here`);
+    throw new Problem('forbidden', `${rights.who} may not ${verb} anything here`, { extra: { permission: verb === 'read' ? '*:read' : '*:update' } });
   }
   rights.demand(verb === 'report' ? 'report:create' : verb === 'documents' ? 'document:read' : verb, { everywhere: true });
 }

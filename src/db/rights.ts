@@ -84,6 +84,8 @@ export class Rights {
       if (where === undefined || !has(permission)) continue;
       ids.set(where.place, [...(ids.get(where.place) ?? []), where.id]);
     }
+    /* A place is never made within itself. */
+    if (action === 'create') ids.delete(resource.noun as Place);
     const parts = [...ids].flatMap(
       ([place, list]) =>
         resource.within?.[place]?.(
@@ -102,6 +104,15 @@ export class Rights {
       this.#catalogs.set(whole, own);
     }
     return own;
+  }
+
+  /**
+   * Before a row is made: where none that is made could be permitted, nothing is tried, and no refusal tells what is there.
+   * @throws Problem forbidden
+   */
+  tryToMake({ resource }: Model): void {
+    const permission = `${resource.noun}:create`;
+    if (this.condition(resource, 'create', 't') === false) throw forbidden(this.who, permission, this.may(permission) ? 'there' : undefined);
   }
 
   /**

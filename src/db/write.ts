@@ -13,6 +13,7 @@ import { settle, touch, transaction, type Store, type Tx, type TxOptions, type V
 /** Makes a row from wire input. @returns its id, and what is shown once */
 export async function insertRow(tx: Tx, model: Model, input: unknown): Promise<{ id: number; once: Values }> {
   const { rights } = tx.store;
+  rights?.tryToMake(model);
   const parsed = check(model.createSchema, input);
   const parts = takeParts(model, parsed);
   const values = await resolve(tx, model, parsed);

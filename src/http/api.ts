@@ -46,6 +46,8 @@ function ownTarget(whole: Services, context: Ctx, { model, ...target }: Target, 
   /* Who may write it and not read it, or may nowhere see any. */
   if (!own)
     throw new Problem('forbidden', `${identity.rights.who} may not see any ${model.resource.title.toLowerCase()}`, { extra: { permission: `${noun}:read` } });
+  /* How far a thing's hosts are names them. */
+  if (target.convergence && !own.resource.observed) identity.rights.demand('node:read', { everywhere: true });
   return { services, target: { ...target, model: own } };
 }
 

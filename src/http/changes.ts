@@ -96,6 +96,7 @@ async function history(services: Services, context: Ctx, path: string, suffix: F
   allow(context.get('identity')!, 'change:read');
   const url = paramsOf(context, format);
   const { model, key } = targetOf(services, new URL(path, url).href, '/api/v1/');
+  context.get('identity')!.rights.demand(`${model.resource.noun}:read`, { everywhere: true });
   if (key === undefined || model.pk !== 'id') throw new Problem('not-found', 'Only a thing has a history: /api/v1/<nouns>/<id or key>/history');
   for (const name of url.searchParams.keys())
     if (!['field', 'limit', 'after'].includes(name))

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { tokenOf } from '../auth/identity.ts';
+import { allow, tokenOf } from '../auth/identity.ts';
 import { nodeOf, type DocumentService, type Envelope, type Found } from '../documents/service.load.ts';
 import { parsePoint, type Point } from '../db/changes.ts';
 import { matches } from '../kernel/etag.ts';
@@ -111,7 +111,10 @@ export async function serveDocument(
   const found = await service.find(tokenOf(authorization, cookie), asked.name, request);
   if (asked.at !== undefined) return servePast(service, request, response, { ...asked, at: asked.at }, found, id);
   if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found, id);
-  if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') return sendJson(response, found, {}, id);
+  if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') {
+    allow(found.identity, 'documents');
+    return sendJson(response, found, {}, id);
+  }
   const { bytes, text, etag, version } = await service.render(found, asked.name, asked.envelope, asked.format as 'json');
   /* All headers in one go: setHeader would take the slow way. */
   const headers = {

@@ -1,5 +1,6 @@
 /** Documents as they were: off the path that hosts ask on. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { allow } from '../auth/identity.ts';
 import type { Point } from '../db/changes.ts';
 import type { PastDocument } from '../documents/history.load.ts';
 import { envelop, type DocumentService, type Found } from '../documents/service.load.ts';
@@ -23,6 +24,7 @@ export interface PastNode {
 export async function pastNode(service: DocumentService, { identity, node }: Found, asked: string): Promise<PastNode> {
   if (identity.kind === 'node' && identity.node !== asked.toLowerCase())
     throw new Problem('forbidden', `${identity.rights.who} may only read the documents of ${identity.node}`);
+  if (identity.kind !== 'node') allow(identity, 'documents');
   if (node) return node;
   const gone = /^\d{1,15}$/.test(asked) ? await service.history.gone(Number(asked)) : undefined;
   if (!gone) throw new Problem('not-found', `There is no node '${asked.slice(0, 300)}'; one that was deleted is named by its id`);
