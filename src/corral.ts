@@ -56,7 +56,7 @@ export async function openCorral(
   { attach = false, warn }: { attach?: boolean; warn?: (message: string, error?: unknown) => void } = {},
 ): Promise<Corral> {
   let embedded: Embedded | undefined;
-  const running = config.database_url ?? (attach ? await attachEmbedded(config.data) : undefined);
+  const running = config.database_url?.reveal() ?? (attach ? await attachEmbedded(config.data) : undefined);
   if (running === undefined) embedded = await startEmbedded(config.data);
   const url = running ?? embedded!.url;
   try {
@@ -79,7 +79,7 @@ export async function openCorral(
     };
     const proxies = new Proxies(config.trusted_proxies);
     const certificates = new ClientCertificates(proxies);
-    const hub = new Hub(config.listen_url ?? url, warn ? { warn } : {});
+    const hub = new Hub(config.listen_url?.reveal() ?? url, warn ? { warn } : {});
     const corral: Corral = {
       url,
       orm,

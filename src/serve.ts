@@ -56,7 +56,7 @@ export async function serve(config: Config): Promise<Running> {
   );
   const corral = await openCorral(config, { warn: (message, error) => log.warn({ err: error }, message) });
   try {
-    return await listen(config, log, corral, await firstStart(corral, config.admin_token, config.demo ? loadDemo : undefined));
+    return await listen(config, log, corral, await firstStart(corral, config.admin_token?.reveal(), config.demo ? loadDemo : undefined));
   } catch (error) {
     await corral.close();
     throw error;

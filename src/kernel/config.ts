@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { Proxies } from './proxy.ts';
 import { ldapSchema } from './config.ldap.ts';
 import { oidcSchema } from './config.oidc.ts';
-import { hidden } from './hidden.ts';
+import { hidden, hiddenAs } from './hidden.ts';
 
 const flag = z
   .union([z.boolean(), z.enum(['0', '1', 'true', 'false', 'yes', 'no'])])
@@ -39,11 +39,10 @@ interface Setting<T extends z.ZodType> {
   readonly env: string;
   readonly schema: T;
   readonly meaning: string;
-  readonly secret?: boolean;
 }
 
-function setting<T extends z.ZodType>(env: string, schema: T, meaning: string, secret = false): Setting<T> {
-  return { env, schema, meaning, secret };
+function setting<T extends z.ZodType>(env: string, schema: T, meaning: string): Setting<T> {
+  return { env, schema, meaning };
 }
 
 /** Every setting: its environment variable, its form and default, and what it means. */
@@ -51,15 +50,13 @@ export const settings = {
   data: setting('CORRAL_DATA', z.string().min(1).default('./data'), 'Folder of the embedded PostgreSQL and of the encryption key.'),
   database_url: setting(
     'DATABASE_URL',
-    z.string().startsWith('postgres').optional(),
+    hiddenAs(z.string().startsWith('postgres')).optional(),
     'An existing PostgreSQL (14 or later) instead of the embedded one.',
-    true,
   ),
   listen_url: setting(
     'CORRAL_LISTEN_URL',
-    z.string().startsWith('postgres').optional(),
+    hiddenAs(z.string().startsWith('postgres')).optional(),
     'PostgreSQL itself, for LISTEN, where DATABASE_URL goes through a pooler of transactions, which gives no notifications.',
-    true,
   ),
   host: setting('HOST', z.string().min(1).default('127.0.0.1'), 'Address to listen on.'),
   port: setting('PORT', whole(0, 65_535).default(8080), 'Port to listen on; 0 takes a free one.'),
@@ -92,25 +89,17 @@ export const settings = {
   ),
   tls_crl: setting('CORRAL_TLS_CRL', z.string().min(1).optional(), 'The lists of certificates that those CAs revoked, a PEM file.'),
   public_url: setting('CORRAL_PUBLIC_URL', z.url().optional(), 'How clients reach this API, when it stands behind a proxy.'),
-  admin_token: setting('CORRAL_ADMIN_TOKEN', z.string().min(16).max(200).optional(), 'The admin token of a new database, instead of a random one.', true),
+  admin_token: setting('CORRAL_ADMIN_TOKEN', hiddenAs(z.string().min(16).max(200)).optional(), 'The admin token of a new database, instead of a random one.'),
   demo: setting('CORRAL_DEMO', flag.default(true), 'Load the demonstration fleet into a new database.'),
   encryption_key: setting(
     'CORRAL_ENCRYPTION_KEY',
-    z
-      .string()
-      .regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64')
-      .optional(),
+    hiddenAs(z.string().regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64')).optional(),
     'Key of the secrets in the database, 32 bytes in base64. Else the file encryption.key in the data folder, made when missing.',
-    true,
   ),
   encryption_key_old: setting(
     'CORRAL_ENCRYPTION_KEY_OLD',
-    z
-      .string()
-      .regex(/^[A-Za-z0-9+/]{43}=(,[A-Za-z0-9+/]{43}=)*$/, 'must be keys of 32 bytes in base64, with a comma between')
-      .optional(),
+    hiddenAs(z.string().regex(/^[A-Za-z0-9+/]{43}=(,[A-Za-z0-9+/]{43}=)*$/, 'must be keys of 32 bytes in base64, with a comma between')).optional(),
     'Other keys that secrets in the database may be opened with, e.g. the one before; new secrets never use them. Also the file encryption.key.old in the data folder. corral keys rotate leaves none in use.',
-    true,
   ),
   log_level: setting('CORRAL_LOG_LEVEL', z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), 'Least level that is logged.'),
   pool_size: setting('CORRAL_POOL_SIZE', whole(2, 500).default(16), 'Database connections of this process.'),
@@ -181,13 +170,13 @@ export const settings = {
     mapping(ldapSchema),
     'The LDAP directory or Active Directory that people may log in with (docs/identities.md): JSON, or the path of a YAML file.',
   ),
-  ldap_bind_password: setting('CORRAL_LDAP_BIND_PASSWORD', hidden.optional(), 'The password of bind_dn in ldap, in place of the one there.', true),
+  ldap_bind_password: setting('CORRAL_LDAP_BIND_PASSWORD', hidden.optional(), 'The password of bind_dn in ldap, in place of the one there.'),
   oidc: setting(
     'CORRAL_OIDC',
     mapping(oidcSchema),
     'The OpenID Connect provider that people may log in with (docs/identities.md): JSON, or the path of a YAML file.',
   ),
-  oidc_client_secret: setting('CORRAL_OIDC_CLIENT_SECRET', hidden.optional(), 'The client secret in oidc, in place of the one there.', true),
+  oidc_client_secret: setting('CORRAL_OIDC_CLIENT_SECRET', hidden.optional(), 'The client secret in oidc, in place of the one there.'),
   session_idle: setting('CORRAL_SESSION_IDLE', whole(60, 604_800).default(1800), 'Seconds without a request after which a person is logged out.'),
   session_length: setting('CORRAL_SESSION_LENGTH', whole(300, 2_592_000).default(43_200), 'Seconds after which a person must log in again in any case.'),
   second_factor: setting(
@@ -270,13 +259,13 @@ export interface ExplainedSetting {
 
 /** Every setting with its value, source and meaning; secrets show only that they are set. */
 export function explainConfig(loaded: LoadedConfig): ExplainedSetting[] {
-  return Object.entries(settings).map(([name, { env, meaning, secret }]) => {
+  return Object.entries(settings).map(([name, { env, meaning }]) => {
     const value = loaded.config[name as Name];
     return {
       setting: name,
       variable: env,
-      /* Through JSON, in which what is hidden within stays so. */
-      value: secret && value !== undefined ? '(hidden)' : typeof value === 'object' ? JSON.parse(JSON.stringify(value)) : (value ?? null),
+      /* Through JSON, in which what is hidden stays so. */
+      value: typeof value === 'object' ? (JSON.parse(JSON.stringify(value)) as unknown) : (value ?? null),
       source: loaded.sources[name as Name],
       meaning,
     };

@@ -29,9 +29,8 @@ export class Hidden {
   }
 }
 
+/** A setting that is a secret, of some form. */
+export const hiddenAs = (schema: z.ZodType<string>) => schema.transform((text) => new Hidden(text));
+
 /** A setting that is a secret. */
-export const hidden = z
-  .string()
-  .min(1)
-  .max(10_000)
-  .transform((text) => new Hidden(text));
+export const hidden = hiddenAs(z.string().min(1).max(10_000));

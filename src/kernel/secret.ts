@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Hidden } from './hidden.ts';
 
 /**
  * Encryption of secrets at rest: AES-256-GCM with a random 96-bit nonce for each value. The form is
@@ -109,16 +110,16 @@ function keysIn(file: string): Buffer[] {
 }
 
 interface KeySettings {
-  readonly encryption_key?: string | undefined;
-  readonly encryption_key_old?: string | undefined;
+  readonly encryption_key?: Hidden | undefined;
+  readonly encryption_key_old?: Hidden | undefined;
   readonly data: string;
 }
 
 /** All keys of this installation: the current one, and those of the setting and of `<data>/encryption.key.old` to open older values with. */
 export function installationKeys({ encryption_key, encryption_key_old, data }: KeySettings): Keys {
-  const configured = (encryption_key_old ?? '').split(',').filter((text) => text !== '');
+  const configured = (encryption_key_old?.reveal() ?? '').split(',').filter((text) => text !== '');
   return {
-    current: encryptionKey(encryption_key, data),
+    current: encryptionKey(encryption_key?.reveal(), data),
     old: [...configured.map((text) => Buffer.from(text, 'base64')), ...keysIn(join(data, 'encryption.key.old'))],
   };
 }

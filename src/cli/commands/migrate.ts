@@ -15,7 +15,7 @@ export function migrateCommand(program: Command): void {
       const { attachEmbedded, startEmbedded } = await import('../../db/embedded.ts');
       const { migrate, migrationFiles } = await import('../../db/migrate.ts');
       const { config } = loadConfig(process.env);
-      const running = config.database_url ?? (await attachEmbedded(config.data));
+      const running = config.database_url?.reveal() ?? (await attachEmbedded(config.data));
       const embedded = running === undefined ? await startEmbedded(config.data) : undefined;
       try {
         const ran = await migrate(running ?? embedded!.url);
