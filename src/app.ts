@@ -20,6 +20,7 @@ import { Tail } from './events/tail.ts';
 import { isWatchPath, Watch } from './events/watch.ts';
 import { accountRoutes } from './http/account.ts';
 import { apiRoutes } from './http/api.ts';
+import { enrolmentRoutes, isEnrolmentPath } from './http/enrolments.ts';
 import { explainRoutes } from './http/explain.ts';
 import { bulkRoutes } from './http/bulk.ts';
 import { changeRoutes } from './http/changes.ts';
@@ -104,7 +105,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     return authenticate(services.pool, token, proxiesOf(services).addressOf(incomingOf(context)));
   };
   app.use(async (context, next) => {
-    if (!OPEN.has(context.req.path)) context.set('identity', await guard.admit(context, () => identify(context)));
+    if (!OPEN.has(context.req.path) && !isEnrolmentPath(context.req.path)) context.set('identity', await guard.admit(context, () => identify(context)));
     else if (!FREE.has(context.req.path)) await guard.open(context);
     const { req } = context;
     if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD')
@@ -216,6 +217,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   app.route('/', changeRoutes(services, documents));
   app.route('/', webhookRoutes(services));
   app.route('/', tokenRoutes(services));
+  app.route('/', enrolmentRoutes(services));
   app.route('/', bulkRoutes(services, log));
   app.route('/', explainRoutes(services));
   app.route('/', peopleRoutes(services));

@@ -8,6 +8,7 @@ import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { consoleCommand } from './commands/console.ts';
 import { documentCommands } from './commands/documents.ts';
+import { enrolCommand } from './commands/enrol.ts';
 import { explainCommand } from './commands/explain.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { keysCommand } from './commands/keys.ts';
@@ -68,6 +69,7 @@ export function program(): Command {
     changeCommands,
     explainCommand,
     tokenCommand,
+    enrolCommand,
     personCommand,
     auditCommand,
     ldapCommand,

@@ -6,6 +6,7 @@ import { problems } from '../kernel/problem.ts';
 import { isKept } from '../pages/link.ts';
 import { atParameter, changePaths, historyPath } from './openapi.changes.ts';
 import { bulkPaths, idempotencyParameter, replayedHeaders } from './openapi.bulk.ts';
+import { enrolmentPaths } from './openapi.enrolment.ts';
 import { explainPaths, explanationSchema } from './openapi.explain.ts';
 import { plannedSchema, writeParameters, writtenHeaders } from './openapi.plan.ts';
 import { endSession, peoplePaths } from './openapi.people.ts';
@@ -77,7 +78,7 @@ export function openApi(catalog: Catalog, version: string): Json {
       422: problemResponse('Some values are not valid; errors names them.'),
     }),
   );
-  Object.assign(paths, watchPaths(problemResponse));
+  Object.assign(paths, enrolmentPaths(problemResponse), watchPaths(problemResponse));
   Object.assign(
     paths,
     reportPaths({

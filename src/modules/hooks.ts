@@ -5,6 +5,7 @@ import type { Hooks, Tx, Values } from '../db/transaction.ts';
 import { Problem } from '../kernel/problem.ts';
 import { newCephKey } from '../kernel/secret.ts';
 import { bury, forgetting } from './control/tombstones.ts';
+import { enrolmentTokenHooks } from './control/enrolment.verbs.ts';
 import { tokenHooks } from './control/token.verbs.ts';
 import { webhookHooks } from './control/webhook.verbs.ts';
 import { layerHooks, nodeGroupHooks } from './layers/hooks.ts';
@@ -56,6 +57,7 @@ async function ownerOf(tx: Tx, volume: number): Promise<Values> {
 export const hooks: Readonly<Record<string, Hooks>> = {
   vm: vmHooks,
   token: tokenHooks,
+  enrolment_token: enrolmentTokenHooks,
   person: personHooks,
   role: roleHooks,
   binding: bindingHooks,

@@ -9,6 +9,8 @@ import { ApplySet, ApplySetMember, IdempotencyKey } from './control/bulk.ts';
 import { auditEntry } from './control/audit-entry.ts';
 import { Change, ChangedRow } from './control/change.ts';
 import { Document, DocumentVersion } from './control/document.ts';
+import { enrolment } from './control/enrolment.ts';
+import { enrolmentToken } from './control/enrolment-token.ts';
 import { tombstone } from './control/tombstone.ts';
 import { token } from './control/token.ts';
 import { webhook } from './control/webhook.ts';
@@ -85,6 +87,8 @@ export const resources: readonly Resource[] = [
   nodeFacts,
   tombstone,
   token,
+  enrolmentToken,
+  enrolment,
   binding,
   auditEntry,
   webhook,

@@ -22,7 +22,7 @@ export const thingAs = (model: Model, row: Row, format: 'json' | 'msgpack'): str
   `/api/v1/${model.route}/${encodeURIComponent(model.pk === 'id' ? String(row['id']) : keyOf(model, row))}.${format}`;
 
 /** Whether changes keep its rows. */
-export const isKept = (model: Model): boolean => model.pk === 'id' && !model.resource.readOnly && model.resource.noun !== 'token';
+export const isKept = (model: Model): boolean => model.pk === 'id' && !model.resource.readOnly && !['token', 'enrolment_token'].includes(model.resource.noun);
 
 /** What changes did to a thing. */
 export const historyHref = (model: Model, key: string): string => `/api/v1/${model.route}/${encodeURIComponent(key)}/history`;

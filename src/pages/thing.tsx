@@ -28,6 +28,7 @@ import { ReportPanels, shownByReport } from './report.tsx';
 import { columnsOf, Table } from './table.tsx';
 import type { PageContext, Related, ThingView } from './types.ts';
 import { Badge, Time, Value } from './value.tsx';
+import { EnrolmentActions } from './enrolment.tsx';
 import { DeliveryActions } from './webhook-delivery.tsx';
 import { count, helpOf, labelOf, nounOf, pluralOf } from './words.ts';
 
@@ -209,6 +210,7 @@ export function thingPage(context: PageContext, view: ThingView): string {
               History
             </a>
           ) : null}
+          {noun === 'enrolment' && context.identity?.rights.mayEverywhere('enrolment:update') === true ? <EnrolmentActions model={model} row={row} /> : null}
           {noun === 'webhook_delivery' ? <DeliveryActions row={row} admin={context.identity?.rights.mayEverywhere('webhook:update') === true} /> : null}
           {may('update') && canUpdate(model) ? (
             <a class="button primary" href={editHref(model, row)}>

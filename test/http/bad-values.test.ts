@@ -84,6 +84,7 @@ const refInput: Readonly<Record<string, Input>> = {
   project: { name: 'p' },
   network: { name: 'p' },
   binding: { name: 'p', role: 'viewer' },
+  enrolment_token: { name: 'p' },
   layer: { name: 'p', scope: 'everything' },
   ceph_pool: { name: 'p' },
   ceph_key: { entity: 'client.p', caps: { mon: 'allow r' } },

@@ -40,6 +40,12 @@ async function loggedIn(): Promise<void> {
     select sha256(convert_to(id::text, 'UTF8')), id, 60, now(), nullif(id, 1)::text from person`);
 }
 
+/** Hosts that asked to be let in. */
+async function asked(): Promise<void> {
+  await corral.pool.query(`insert into enrolment (fqdn, enrolment_token_id, public_key, address, state)
+    select 'asked' || id || '.example.com', id, hash, nullif(id, 1)::text, case when id = 1 then 'rejected' else 'pending' end from enrolment_token`);
+}
+
 /** Whether a row passes a filter, worked out here, for what text and numbers can say. */
 function passes(row: Row, field: Field, operator: Operator, value: string): boolean {
   const own = row[field.name];
@@ -70,6 +76,7 @@ describe.each(resources.map((resource) => [resource.noun, resource] as const))('
   beforeAll(async () => {
     for (let i = 0; i < (table[noun] ? ROWS : 0); i++) await corral.make(noun, await table[noun]!.input(i));
     if (noun === 'session') await loggedIn();
+    if (noun === 'enrolment') await asked();
     if (noun === 'report') await comesBack();
     ({ rows } = await list('limit=1000'));
   });

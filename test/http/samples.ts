@@ -151,6 +151,7 @@ export function samples({ make }: Pick<TestCorral, 'make'>, fleet: { vm: Row; vo
       },
       patch: { role: 'operator', site: null, customer: 'acme' },
     },
+    enrolment_token: { input: (i) => ({ name: `enrol-${i}`, ...sometimes(i, { site: 'fra1', pattern: `hv${i}.example.com` }) }), patch: { uses: 5 } },
     webhook: {
       input: (i) => ({ name: `hook-${i}`, url: `https://example.com/${i}`, kinds: ['vm'], ...sometimes(i, { description: 'x' }) }),
       patch: { kinds: [], enabled: false },

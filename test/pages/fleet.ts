@@ -73,6 +73,7 @@ export async function makeFleet(corral: TestCorral): Promise<void> {
   await make('volume', { name: 'spare', size: 1536, type: 'qcow2', storage_pool: 'local', hypervisor: 'hv1.example.com', discard: false, read_bps: 1_000_000 });
   await make('snapshot', { volume: 'spare', name: 'before' });
   await make('token', { name: 'look', kind: 'reader' });
+  await make('enrolment_token', { name: 'rack7', site: 'fra1', node: { location: 'Rack 7' } });
   await make('node_group', { name: 'all', selector: 'site=fra1' });
   await make('class_list', { environment: 'production', classes: ['ntp'] });
   await make('layer', { name: 'base', scope: 'site', site: 'fra1', data: { users: ['ops'] }, merge: { users: 'unique' } });

@@ -160,10 +160,8 @@ export class TestCa {
   leaf(name: string, options: LeafOptions = {}): Leaf {
     const file = join(this.folder, `${this.#made++}`);
     const subject = options.subject ?? `/CN=${name}`;
-    this.#signing.openssl(
-      ...['req', '-config', 'openssl.cnf', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-      ...['-keyout', `${file}.key`, '-subj', subject, '-out', `${file}.req`],
-    );
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${file}.key`];
+    this.#signing.openssl('req', '-config', 'openssl.cnf', '-new', ...key, '-subj', subject, '-out', `${file}.req`);
     this.#signing.sign(`${file}.req`, `${file}.pem`, options);
     return { cert: readFileSync(`${file}.pem`, 'utf8'), key: readFileSync(`${file}.key`, 'utf8'), file: `${file}.pem` };
   }

@@ -8,9 +8,11 @@ import { notifySql } from '../../db/notify.ts';
 import { Problem } from '../../kernel/problem.ts';
 import { webhookContext } from './webhook.ts';
 
+const TOKENS: ReadonlySet<string> = new Set(['token', 'enrolment_token']);
+
 /** The nouns whose changes are kept: those that can be written, but tokens. */
 export function watchable(catalog: Catalog): string[] {
-  return catalog.models.filter(({ resource }) => !resource.readOnly && resource.noun !== 'token').map(({ resource }) => resource.noun);
+  return catalog.models.filter(({ resource }) => !resource.readOnly && !TOKENS.has(resource.noun)).map(({ resource }) => resource.noun);
 }
 
 /** A new secret, in the form of Standard Webhooks. */
