@@ -57,7 +57,7 @@ const ways: Readonly<Record<string, (value: unknown) => string>> = {
   pino: (value) => {
     let out = '';
     const log = pino({ level: 'trace' }, { write: (line) => (out += line) });
-    log.fatal({ value, err: Object.assign(new Error('failed', { cause: value }), { value }) }, '%o %s', value, value);
+    log.fatal({ value, err: Object.assign(new Error('failed', { cause: value }), { value }) }, '%o %s', value as object, value as object);
     log.trace(value as object);
     return out;
   },
