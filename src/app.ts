@@ -29,6 +29,7 @@ import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/docu
 import { answerUnreadable, BareGuard, Guard, guardHeaders, secure } from './http/guard.ts';
 import { loginRoutes } from './http/login.ts';
 import { openApi } from './http/openapi.ts';
+import { withLimits } from './http/openapi.limits.ts';
 import { pastDocument, pastNode } from './http/past.ts';
 import { peopleRoutes } from './http/people.ts';
 import { reportRoutes } from './http/reports.ts';
@@ -176,7 +177,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     );
   });
   let described: Record<string, unknown> | undefined;
-  const description = (): Record<string, unknown> => (described ??= openApi(services.catalog, services.version));
+  const description = (): Record<string, unknown> => (described ??= withLimits(openApi(services.catalog, services.version)));
   app.get('/openapi.json', (context) => {
     allow(context.get('identity')!, 'read');
     return answer(context, 'json', description(), () => '');
