@@ -11,6 +11,8 @@ export interface Name {
   readonly label: string | undefined;
 }
 
+const HIDDEN: Name = { key: '(hidden)', label: undefined };
+
 /**
  * The names of things by table and id: of those that are there from their row, of those that are gone from the
  * changes that hold their last row. What neither has is called `#<id>`.
@@ -19,13 +21,20 @@ export class Names {
   readonly #db: Db;
   readonly #catalog: Catalog;
   readonly #known = new Map<string, Name>();
+  readonly #hidden = new Set<string>();
 
   constructor(db: Db, catalog: Catalog) {
     this.#db = db;
     this.#catalog = catalog;
   }
 
+  /** Whether it is there, and whoever asks may not see it. */
+  hides(model: Model, id: number): boolean {
+    return this.#hidden.has(`${model.table} ${id}`);
+  }
+
   of(model: Model, id: number): Name {
+    if (this.hides(model, id)) return HIDDEN;
     return this.#known.get(`${model.table} ${id}`) ?? { key: `#${id}`, label: undefined };
   }
 
@@ -38,9 +47,17 @@ export class Names {
     if (missing.length === 0) return;
     await this.#live(missing);
     for (const [model, ids] of missing) {
-      const gone = ids.filter((id) => !this.#known.has(`${model.table} ${id}`));
+      const unknown = ids.filter((id) => !this.#known.has(`${model.table} ${id}`));
+      if (this.#catalog !== this.#catalog.whole && unknown.length > 0) await this.#hide(model, unknown);
+      const gone = unknown.filter((id) => !this.hides(model, id));
       if (gone.length > 0) await this.#gone(model, gone);
     }
+  }
+
+  /** Of what is not seen, that which is there is hidden. */
+  async #hide(model: Model, ids: readonly number[]): Promise<void> {
+    const { rows } = await sql<{ id: string }>`select id from ${sql.id(model.table)} where id = any(${ids}::bigint[])`.execute(this.#db);
+    for (const { id } of rows) this.#hidden.add(`${model.table} ${id}`);
   }
 
   /** One statement for all nouns: a new virtual machine touches ten, and its plan must not take half as long again. */
@@ -48,12 +65,12 @@ export class Names {
     const each = missing.map(([model, ids]) => {
       const label = labelOf(model);
       return sql`select ${sql.lit(model.table)} as noun, t.id, ${keySql(this.#catalog, model, 't')} as key,
-        ${label === undefined ? sql`null` : sql`t.${sql.id(label)}`}::text as label from ${sql.id(model.table)} as t where t.id = any(${ids}::bigint[])`;
+        ${label === undefined ? sql`null` : sql`t.${sql.id(label)}`}::text as label from ${model.source} as t where t.id = any(${ids}::bigint[])`;
     });
-    const { rows } = await sql<{ noun: string; id: string; key: string; label: string | null }>`${prepared}${sql.join(each, sql` union all `)}`.execute(
+    const { rows } = await sql<{ noun: string; id: string; key: string | null; label: string | null }>`${prepared}${sql.join(each, sql` union all `)}`.execute(
       this.#db,
     );
-    for (const row of rows) this.#known.set(`${row.noun} ${row.id}`, { key: row.key, label: row.label ?? undefined });
+    for (const row of rows) this.#known.set(`${row.noun} ${row.id}`, { key: row.key ?? HIDDEN.key, label: row.label ?? undefined });
   }
 
   async #gone(model: Model, ids: readonly number[]): Promise<void> {

@@ -88,7 +88,8 @@ function presentField(catalog: Catalog, field: Field, names: Names, data: Data):
   if (value === null) return [[field.name, null]];
   if (field.writeOnly) return [[field.name, SECRET]];
   const target = field.ref === undefined ? undefined : catalog.byNoun(field.ref);
-  return [[field.name, target?.pk === 'id' ? names.of(target, Number(value)).key : value]];
+  if (target?.pk !== 'id') return [[field.name, value]];
+  return [[field.name, names.hides(target, Number(value)) ? null : names.of(target, Number(value)).key]];
 }
 
 /** The rows of changes, by the id of the change, in the order in which they were written. */

@@ -96,7 +96,9 @@ export async function giveThisAddress(tx: Tx, vmInterface: number, subnets: read
 async function mayChoose({ store: { catalog, rights }, db }: Tx, subnets: readonly number[]): Promise<boolean> {
   const own = rights?.owns(catalog.whole.byNoun('network').resource, 'read', 'n') ?? true;
   if (typeof own === 'boolean') return own;
-  const { rows } = await sql<{ all: boolean }>`select coalesce(bool_and(${own}), true) as all from subnet s join network n on n.id = s.network_id
+  const { rows } = await sql<{
+    all: boolean;
+  }>`select coalesce(bool_and(coalesce(${own}, false)), true) as all from subnet s join network n on n.id = s.network_id
     where s.id = any(${subnets}::bigint[])`.execute(db);
   return rows[0]!.all;
 }
