@@ -82,7 +82,13 @@ def test_what_is_in_it(package: Path, root: Path) -> None:
             section = 8 if folder == "sbin" else 1
             assert (root / f"usr/share/man/man{section}/{name}.{section}.gz").exists()
     units = {path.name for path in root.glob("**/systemd/system/*")}
-    assert units == {"corral-hostd.service", "corral-converge.service", "corral-converge.path"}
+    assert units == {
+        "corral-hostd.service",
+        "corral-converge.service",
+        "corral-converge.path",
+        "corral-renew.service",
+        "corral-renew.timer",
+    }
     assert list((root / "etc").iterdir()) == [root / "etc/corral"]
     assert not list(root.rglob("*.pyc"))
     modules = root / "usr/lib/python3/dist-packages/corral_host"

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from corral_host import __version__, observe
+from corral_host import __version__, enrol_cli, observe
 from corral_host.engine import Engine
 from corral_host.errors import BadSpec, HostError
 from corral_host.kinds import KINDS
@@ -25,6 +25,9 @@ EXAMPLES = """examples:
   corral-host apply bridge < bridges.json      make it so
   corral-host observe                          facts and things, as the heartbeat sends them
   corral-host serve                            what Puppet and Salt talk to
+  corral-host enrol --url https://corral.example.net --token-file token
+                                               ask to be let in as this host's node
+  corral-host renew                            get a new node token when it is time
 
 exit status: 0 when all is well, 1 when something is wrong or could not be done, 2 for a usage error
 """
@@ -50,11 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("kind", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
+    enrol_cli.add_commands(commands)
     asked = parser.parse_args(arguments)
     if asked.command == "serve":
         serve()
         return 0
     try:
+        if asked.command in ("enrol", "renew"):
+            return enrol_cli.run(asked)
         result, failed = _once(asked)
     except HostError as error:
         print(f"corral-host: {error.message}", file=sys.stderr)  # noqa: T201
