@@ -130,7 +130,7 @@ async function changes(filters: readonly string[], { limit, all, output, ...opti
   else {
     const heads: Head[] = [];
     for await (const page of found) heads.push(...page);
-    if (heads.length === 0) note('There is no such change');
+    if (heads.length === 0) note(filters.length === 0 ? 'There is no change yet' : 'There is no such change');
     else await write(`${headTable(heads)}\n`);
   }
   if (state.more) note('There are more; --all shows them');
@@ -219,7 +219,8 @@ async function thing(
   else {
     const entries: Entry[] = [];
     for await (const page of found) entries.push(...page);
-    await write(field === undefined ? historyText(entries, nouns) : `${fieldTable(entries, noun, field)}\n`);
+    if (entries.length === 0) note('No change of it is kept');
+    else await write(field === undefined ? historyText(entries, nouns) : `${fieldTable(entries, noun, field)}\n`);
   }
   if (state.more) note(`There are more; --limit ${limit * 10} shows them`);
 }
