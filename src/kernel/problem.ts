@@ -26,7 +26,7 @@ export const problems = {
   'no-address': [409, 'No free address is left'],
   'plan-changed': [409, 'The effect is no longer the one that was planned'],
   'stands-in-the-way': [409, 'Later changes stand in the way'],
-  'layer-conflict': [409, 'Layers contradict one another'],
+  'layer-conflict': [409, 'The layer contradicts another one, or a list of classes'],
   'idempotency-busy': [409, 'The first request with this key is still under way'],
   'fallen-behind': [410, 'That part of the history is no longer kept'],
   gone: [410, 'This has been deactivated'],
