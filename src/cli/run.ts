@@ -7,6 +7,7 @@ import { auditCommand } from './commands/audit.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { consoleCommand } from './commands/console.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { documentCommands } from './commands/documents.ts';
 import { enrolCommand } from './commands/enrol.ts';
 import { explainCommand } from './commands/explain.ts';
@@ -72,6 +73,7 @@ export function program(): Command {
     enrolCommand,
     personCommand,
     auditCommand,
+    doctorCommand,
     ldapCommand,
     fleetCommands,
     applyCommand,

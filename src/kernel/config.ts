@@ -184,6 +184,11 @@ export const settings = {
     z.enum(['optional', 'admins', 'everyone']).default('optional'),
     'Who must have a second factor (TOTP): those who are admins, or everyone with a password here or in LDAP. Who has set one up is always asked for it.',
   ),
+  backup_stamp: setting(
+    'CORRAL_BACKUP_STAMP',
+    z.string().min(1).optional(),
+    'A file that is touched after each good backup: corral doctor tells of one that is old.',
+  ),
   stop_timeout: setting('CORRAL_STOP_TIMEOUT', whole(0, 3600).default(30), 'Seconds that a stop waits for requests in flight.'),
 } as const;
 
