@@ -4,8 +4,9 @@ import { LONGEST, TIMEOUT } from '../events/wait.ts';
 import { CONVERGENCE, operatorMeanings, operatorsOf, reverseNames, type Operator } from '../db/query.ts';
 import { problems } from '../kernel/problem.ts';
 import { isKept } from '../pages/link.ts';
-import { atParameter, changePaths, historyPath } from './openapi.changes.ts';
+import { changePaths, historyPath } from './openapi.changes.ts';
 import { bulkPaths, idempotencyParameter, replayedHeaders } from './openapi.bulk.ts';
+import { documentPaths } from './openapi.documents.ts';
 import { enrolmentPaths } from './openapi.enrolment.ts';
 import { explainPaths, explanationSchema } from './openapi.explain.ts';
 import { plannedSchema, writeParameters, writtenHeaders } from './openapi.plan.ts';
@@ -39,7 +40,7 @@ export function openApi(catalog: Catalog, version: string): Json {
     schemas[name] = rowSchema(model);
     Object.assign(paths, pathsOf(model, name, schemas));
   }
-  Object.assign(paths, documentPaths());
+  Object.assign(paths, documentPaths(problemResponse));
   const refused = {
     401: problemResponse('No token, or an unknown one.'),
     403: problemResponse('The token may not do that.'),
@@ -221,7 +222,7 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
       requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/Changed${name}` }) },
       responses: { 200: changed, ...written },
     };
-    if (!without.has('create')) {
+    if (!without.has('create') && !resource.key.some((key) => model.field.get(key)!.readOnly)) {
       one['put'] = {
         ...base,
         operationId: `put_${resource.noun}`,
@@ -229,7 +230,12 @@ function pathsOf(model: Model, name: string, schemas: Json): Json {
         description: 'By natural key. What is left out of an existing thing stays.',
         parameters: [guard, ...writeParameters],
         requestBody: { required: true, content: bodies({ $ref: `#/components/schemas/New${name}` }) },
-        responses: { 200: changed, 201: { description: 'Made.', headers: writtenHeaders, content: bodies(row) }, ...written },
+        responses: {
+          200: changed,
+          201: { description: 'Made.', headers: writtenHeaders, content: bodies(row) },
+          ...written,
+          405: problemResponse('The key is unique over the whole fleet, and may not be chosen by who sees only a part of it.'),
+        },
       };
     }
   }
@@ -304,60 +310,4 @@ function rowParameters(model: Model): Json[] {
         ]
       : []),
   ];
-}
-
-function documentPaths(): Json {
-  const name = { name: 'name', in: 'path', required: true, schema: { type: 'string' }, description: 'Certname or minion id.' };
-  const document = (summary: string, types: readonly string[]): Json => ({
-    parameters: [name],
-    get: {
-      tags: ['Documents'],
-      summary,
-      parameters: [atParameter],
-      responses: {
-        200: {
-          description: 'The document. Headers: ETag, Corral-Document (its version), Corral-Node.',
-          content: Object.fromEntries(types.map((type) => [type, { schema: { type: 'object' } }])),
-        },
-        304: { description: 'As If-None-Match has it.' },
-        401: problemResponse('No token, or an unknown one.'),
-        403: problemResponse('The token is of another node.'),
-        404: problemResponse('There is no such node.'),
-        410: problemResponse('The node is deactivated, or what it was then is no longer kept.'),
-      },
-    },
-  });
-  const types = ['application/json', 'application/yaml', 'application/msgpack', 'text/html'];
-  return {
-    '/enc/{name}': document("Puppet's external node classifier: classes, parameters, environment.", [
-      'application/yaml',
-      ...types.filter((type) => !type.includes('yaml')),
-    ]),
-    '/hiera/{name}': document('Hiera data, ready merged; {} for an unknown name.', types),
-    '/pillar/{name}': document("Salt's external pillar.", types),
-    '/tops/{name}': document("Salt's master tops.", types),
-    '/documents/{name}': document("All that the node's manager needs, of one version: ENC and Hiera, or tops and pillar.", types),
-    '/documents/{name}/events': {
-      parameters: [name],
-      get: {
-        tags: ['Documents'],
-        summary: 'Server-sent events: a line for the current version, and for each new one.',
-        parameters: [{ name: 'Last-Event-ID', in: 'header', schema: { type: 'string' }, description: 'The version that is known: only another one is sent.' }],
-        responses: {
-          200: {
-            description:
-              'Event `document` with the version as its id and `{"version": …, "spread": seconds over which hosts start at random}` as its data; a comment every 15 s.',
-            content: { 'text/event-stream': { schema: { type: 'string' } } },
-          },
-        },
-      },
-    },
-    '/documents': {
-      get: {
-        tags: ['Documents'],
-        summary: 'Every document, a line each.',
-        responses: { 200: { description: 'NDJSON.', content: { 'application/x-ndjson': { schema: { type: 'string' } } } } },
-      },
-    },
-  };
 }

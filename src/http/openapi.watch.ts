@@ -54,8 +54,10 @@ export function watchPaths(problem: (description: string) => Json): Json {
         description: 'At once, with the same webhook-id. It is tried again for a day, and holds up no other.',
         responses: {
           200: { description: 'The delivery, pending.', content: { 'application/json': { schema: { $ref: '#/components/schemas/WebhookDelivery' } } } },
+          400: problem('The request cannot be understood.'),
           ...refused,
           404: problem('There is no such delivery.'),
+          405: problem('The id is not a number.'),
           409: problem('The webhook is disabled.'),
         },
       },
