@@ -2,6 +2,7 @@ import { sql, type RawBuilder } from 'kysely';
 import type { Change, ChangeRow, RawRow } from '../db/changes.ts';
 import type { Catalog, Field, Model } from '../db/catalog.ts';
 import type { Db, Row } from '../db/read.ts';
+import { isRecord } from '../kernel/codec.ts';
 import { collectRefs, Names } from './keys.ts';
 
 type Data = Readonly<Record<string, unknown>>;
@@ -86,7 +87,8 @@ function presentField(catalog: Catalog, field: Field, names: Names, data: Data):
   if (field.column === undefined || !Object.hasOwn(data, field.column)) return [];
   const value = data[field.column];
   if (value === null) return [[field.name, null]];
-  if (field.writeOnly) return [[field.name, SECRET]];
+  /* A layer without secrets has none to hide. */
+  if (field.writeOnly) return [[field.name, isRecord(value) && Object.keys(value).length === 0 ? null : SECRET]];
   const target = field.ref === undefined ? undefined : catalog.byNoun(field.ref);
   if (target?.pk !== 'id') return [[field.name, value]];
   return [[field.name, names.hides(target, Number(value)) ? null : names.of(target, Number(value)).key]];
