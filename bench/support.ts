@@ -49,7 +49,16 @@ export async function startServer(data: string, env: Readonly<Record<string, str
   const port = await freePort();
   const child = spawn(process.execPath, [join(root, 'dist/main.js'), 'serve'], {
     cwd: root,
-    env: { ...process.env, CORRAL_DATA: data, PORT: String(port), CORRAL_ADMIN_TOKEN: ADMIN, CORRAL_DEMO: '0', DATABASE_URL: '', ...env },
+    env: {
+      ...process.env,
+      CORRAL_DATA: data,
+      PORT: String(port),
+      CORRAL_ADMIN_TOKEN: ADMIN,
+      CORRAL_DEMO: '0',
+      DATABASE_URL: '',
+      CORRAL_RATE_LIMIT: '100000000',
+      ...env,
+    },
     stdio: ['ignore', 'ignore', 'ignore'],
   });
   const url = `http://127.0.0.1:${port}`;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { request as plain, type IncomingMessage } from 'node:http';
 import { request as secure } from 'node:https';
+import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { problemError, type ProblemBody } from './errors.ts';
 import { CliError } from './exit.ts';
@@ -56,9 +57,13 @@ export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = pr
   const token = readToken(options, env);
   return {
     ask: async (method, path, ask = {}) => {
-      const answer = await read(await send(base, token, method, path, ask), base);
-      if (answer.status >= 200 && answer.status < 300) return answer;
-      throw refusal(answer, base, token, ask);
+      for (let tries = 1; ; tries++) {
+        const answer = await read(await send(base, token, method, path, ask), base);
+        if (answer.status >= 200 && answer.status < 300) return answer;
+        const wait = tries < TRIES ? waitOf(answer) : undefined;
+        if (wait === undefined) throw refusal(answer, base, token, ask);
+        await setTimeout(wait * 1000);
+      }
     },
     open: async (path, ask = {}) => {
       const response = await send(base, token, ask.method ?? 'GET', path, ask);
@@ -85,6 +90,15 @@ const unreachable = (base: URL, error: Error): CliError =>
     ['  CORRAL_URL or --url says where it is; corral serve starts one'],
     error,
   );
+
+/** Times that a request is sent which comes too soon after many others. */
+const TRIES = 30;
+
+/** Seconds after which a request may be sent again that was one too many of ours: it was not looked at. */
+function waitOf({ status, headers }: Answer): number | undefined {
+  const wait = Number(headers['retry-after']);
+  return status === 429 && String(headers['ratelimit']).startsWith('"identity";') && wait > 0 && wait <= 60 ? wait : undefined;
+}
 
 /** Sends a request. @returns the answer when its head is there */
 function send(

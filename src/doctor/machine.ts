@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, statfsSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DAY, fail, ok, warn, type Check, type Finding } from './types.ts';
@@ -38,12 +38,14 @@ export const filesCheck: Check = {
     if (!stat) return embedded ? [fail(`there is no data folder ${config.data}`, 'Set CORRAL_DATA to the one of corral serve')] : [];
     const out: Finding[] = [];
     const look = (path: string, closed: boolean): void => {
-      const { mode, uid } = statSync(path);
+      const found = lstatSync(path);
+      /* Sockets and links: who may use them is said by what they lead to. */
+      if (!found.isFile() && !found.isDirectory()) return;
+      const { mode, uid } = found;
       const shown = `${path} (mode ${(mode & 0o777).toString(8)})`;
       if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) out.push(fail(`others may write to ${shown}`, `chmod go-w ${path}`));
       else if (closed && (mode & 0o077) !== 0) out.push(fail(`others may read ${shown}`, `chmod go= ${path}`));
-      if (uid !== stat.uid && !path.endsWith('postgres'))
-        out.push(warn(`${path} belongs to another user than its folder`, `chown it to the user of corral serve`));
+      if (uid !== stat.uid && found.isFile()) out.push(warn(`${path} belongs to another user than its folder`, `chown it to the user of corral serve`));
     };
     look(config.data, false);
     for (const name of readdirSync(config.data)) look(join(config.data, name), /^encryption\.key|^postgres$/.test(name));

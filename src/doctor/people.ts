@@ -13,15 +13,16 @@ export const tokensCheck: Check = {
     if (endless.length > 0)
       out.push(
         warn(
-          `${count(endless.length, 'token')} never end: ${some(endless)}`,
+          `${count(endless.length, 'token')} without an end: ${some(endless)}`,
           'Make new ones with --expires, or set expires_at: corral update token NAME expires_at=2027-01-01T00:00:00Z',
         ),
       );
     const soon = await names(`expires_at between now() and now() + interval '14 days'`);
     if (soon.length > 0)
-      out.push(warn(`${count(soon.length, 'token')} end within 14 days: ${some(soon)}`, 'corral token rotate NAME, and set a new expires_at'));
+      out.push(warn(`${count(soon.length, 'token ends', 'tokens end')} within 14 days: ${some(soon)}`, 'corral token rotate NAME, and set a new expires_at'));
     const unused = await names(`kind not in ('node', 'admin') and ${alive} and coalesce(last_used_at, created_at) < now() - interval '90 days'`);
-    if (unused.length > 0) out.push(warn(`${count(unused.length, 'token')} were not used for 90 days: ${some(unused)}`, 'corral token delete NAME'));
+    if (unused.length > 0)
+      out.push(warn(`${count(unused.length, 'token was', 'tokens were')} not used for 90 days: ${some(unused)}`, 'corral token delete NAME'));
     return out.length > 0 ? out : [ok('all tokens end, and are used')];
   },
 };
@@ -75,10 +76,10 @@ export const webhooksCheck: Check = {
       if (!enabled && reason !== null)
         out.push(warn(`the webhook ${name} was disabled: ${reason}`, `Mend its receiver, then corral update webhook ${name} enabled=true`));
       else if (enabled && failing !== null)
-        out.push(warn(`the webhook ${name} fails since ${count(failing, 'minute')}`, `corral get webhook-deliveries webhook=${name} says why`));
+        out.push(warn(`the webhook ${name} has failed for ${count(failing, 'minute')}`, `corral get webhook-deliveries webhook=${name} says why`));
       if (enabled && plain) out.push(warn(`the webhook ${name} goes out without TLS`, 'Give it an https:// URL'));
     }
-    return out.length > 0 || rows.length === 0 ? out : [ok(`${count(rows.length, 'webhook')} work`)];
+    return out.length > 0 || rows.length === 0 ? out : [ok(`${count(rows.length, 'webhook works', 'webhooks work')}`)];
   },
 };
 

@@ -255,12 +255,12 @@ describe('PostgreSQL', () => {
 
 describe('people, tokens and webhooks', () => {
   test('tokens', async () => {
-    has(await look('tokens'), /^warn 1 token never end/);
+    has(await look('tokens'), /^warn 1 token without an end: admin/);
     await sql(`update token set expires_at = now() + interval '60 days' where name = 'admin'`);
     expect(await look('tokens')).toEqual(['ok all tokens end, and are used']);
     has(
       await during(`update token set expires_at = now() + interval '3 days'`, `update token set expires_at = now() + interval '60 days'`, 'tokens'),
-      /^warn 1 token end within 14 days: admin/,
+      /^warn 1 token ends within 14 days: admin/,
     );
   });
   test('people', async () => {
@@ -280,11 +280,11 @@ describe('people, tokens and webhooks', () => {
   test('webhooks', async () => {
     expect(await look('webhooks')).toEqual([]);
     await corral.make('webhook', { name: 'chat', url: 'https://chat.example.com/hook' });
-    expect(await look('webhooks')).toEqual(['ok 1 webhook work']);
+    expect(await look('webhooks')).toEqual(['ok 1 webhook works']);
     await sql(`update webhook set enabled = false, disabled_reason = 'nothing arrived for a day'`);
     has(await look('webhooks'), /^warn the webhook chat was disabled: nothing arrived/);
     await sql(`update webhook set enabled = true, disabled_reason = null, failing_since = now() - interval '90 minutes', url = 'http://chat.example.com'`);
-    has(await look('webhooks'), /^warn the webhook chat fails since 90 minutes/);
+    has(await look('webhooks'), /^warn the webhook chat has failed for 90 minutes/);
     has(await look('webhooks'), /^warn the webhook chat goes out without TLS/);
   });
 });
