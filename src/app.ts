@@ -14,6 +14,7 @@ import type { Db } from './db/read.ts';
 import { envelop, nodeOf, type DocumentService } from './documents/service.load.ts';
 import { toYaml } from './documents/index.ts';
 import { answer, formatOf, pageContext, problemAnswer, problemHeaders, type Env, type Services } from './http/answer.ts';
+import { redact } from './changes/redact.ts';
 import { feedSource } from './events/feed.ts';
 import { serveEvents } from './events/stream.ts';
 import { Tail } from './events/tail.ts';
@@ -210,7 +211,8 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const node = asked.at ? await pastNode(documents, found, asked.name) : nodeOf(found, asked.name);
     const past = asked.at && (await pastDocument(documents, node, asked.at));
     const { version, body, builtAt } = past ?? (await documents.load(node.id, asked.name));
-    const text = toYaml(envelop(asked.envelope, body, version, node.manager));
+    /* Pages show no secret; the other forms are for those who need it. */
+    const text = toYaml(envelop(asked.envelope, redact(body), version, node.manager));
     const view = { envelope: asked.envelope, node: node.fqdn, version, builtAt, text, ...(past ? { past } : {}) };
     const page = (): string => services.pages.document(pageContext(services, context), view);
     return answer(context, 'html', null, page, { headers: { 'Corral-Document': version, 'Corral-Node': node.fqdn } });
