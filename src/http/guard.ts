@@ -118,20 +118,21 @@ export class BareGuard {
 
   begin({ headers, socket }: IncomingMessage): Pass {
     const credential = credentialOf(headers);
-    return { credential, known: this.#limits?.known(credential ?? socket.remoteAddress ?? '') };
+    return { credential, known: this.#limits?.known(credential, socket.remoteAddress ?? '') };
   }
 
   /** @throws Problem too-many-requests */
   check({ credential, known }: Pass, request: IncomingMessage): void {
-    if (!known || !this.#limits) return;
+    if (!this.#limits) return;
     const blocked = this.#limits.blockedFor(credential, () => proxiesOf(this.#services).addressOf(request));
     if (blocked > 0) throw tooMany('address', blocked);
-    this.#limits.document(known);
+    if (known) this.#limits.document(known);
   }
 
   /** It was admitted. */
   good({ known, credential }: Pass, identity: Identity | undefined): void {
-    if (!known || !identity) return;
+    if (!known) return this.#limits?.note(credential, identity);
+    if (!identity) return;
     known.good = true;
     /* Without a credential it is an address, where many may be. */
     known.single = credential !== undefined && identity.kind === 'node';

@@ -87,10 +87,14 @@ export class Limits {
     } else if (identity) this.#remember(credential, { full: 0, good: true, single: identity.kind === 'node' });
   }
 
-  /** @param key a credential, or an address @returns undefined: nothing is counted */
-  known(key: string): Known | undefined {
+  /**
+   * Only credentials that were good are known: guesses push nobody out.
+   * @returns undefined: nothing is counted, or the credential was not good before
+   */
+  known(credential: string | undefined, address: string): Known | undefined {
     if (this.settings.identity === 0 && this.settings.address === 0) return undefined;
-    return this.#known.get(key) ?? this.#remember(key.slice(0, LONGEST), { full: 0, good: false, single: false });
+    if (credential !== undefined) return this.#known.get(credential);
+    return this.#known.get(address) ?? this.#remember(address, { full: 0, good: false, single: false });
   }
 
   /** A request on the path of documents, before anything is looked up: counted in this process only. @throws Problem too-many-requests */
@@ -103,7 +107,13 @@ export class Limits {
   }
 
   #remember(credential: string, known: Known): Known {
-    if (this.#known.size >= KNOWN) this.#known.clear();
+    if (this.#known.size >= KNOWN) {
+      let left = KNOWN / 10;
+      for (const key of this.#known.keys()) {
+        if (left-- <= 0) break;
+        this.#known.delete(key);
+      }
+    }
     this.#known.set(credential, known);
     return known;
   }

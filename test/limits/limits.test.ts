@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Limits } from '../../src/limits/limits.ts';
 import { ADMIN, testCorral } from '../support/corral.ts';
 
 const corral = await testCorral({ CORRAL_RATE_LIMIT: '40', CORRAL_RATE_LIMIT_ADDRESS: '100', CORRAL_TRUSTED_PROXIES: '127.0.0.1', CORRAL_DEMO: '0' });
@@ -90,6 +91,21 @@ test('requests without any token are counted by address, but for what costs noth
   expect((await ask('/healthz', null, '203.0.113.1')).status).toBe(200);
   expect((await ask('/style.css', null, '203.0.113.1')).status).toBe(200);
   expect((await ask('/api/v1/sites', ADMIN, '203.0.113.1')).status).toBe(200);
+});
+
+test('guesses, however many, do not push out the tokens that are in use', async () => {
+  const known = await token('in-use', 'reader');
+  expect((await ask('/enc/hv1.example.com', known, '198.51.100.30')).status).not.toBe(401);
+  for (let i = 0; i < 12; i++) await ask('/enc/hv1.example.com', `corral_x_${i}`, '198.51.100.30');
+  const limits = new Limits({ identity: 40, address: 100, store: 'memory' }, corral.pool);
+  limits.note('Bearer good', { kind: 'reader' });
+  for (let i = 0; i < 100_000; i++) {
+    limits.known(`Bearer guess${i}`, '198.51.100.30');
+    limits.note(`Bearer guess${i}`, undefined);
+  }
+  expect(limits.known('Bearer good', '198.51.100.30')).toMatchObject({ good: true });
+  expect((await ask('/enc/hv1.example.com', 'corral_x', '198.51.100.30')).status).toBe(429);
+  expect((await ask('/enc/hv1.example.com', known, '198.51.100.30')).status).not.toBe(429);
 });
 
 test('the documents of one host may be asked for as often as an identity may ask', async () => {
