@@ -1,12 +1,15 @@
 // A load generator that costs little: requests are written as they are, answers are only measured.
 // Reads its orders as JSON from the command line, prints what it measured as JSON.
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 export interface Orders {
   readonly port: number;
   /** Whole requests; each connection takes them in turn, from a place of its own. */
   readonly requests: readonly string[];
   readonly connections: number;
+  /** Over TLS, with this client certificate where there is one. */
+  readonly tls?: { readonly cert?: string; readonly key?: string };
   /** Either so many seconds, or so many requests in all. */
   readonly seconds?: number;
   readonly count?: number;
@@ -41,7 +44,9 @@ async function run(orders: Orders): Promise<Measured> {
         let started = 0;
         let head: Buffer = Buffer.alloc(0);
         let left = -1;
-        const socket = connect(orders.port, '127.0.0.1');
+        const socket = orders.tls
+          ? connectTls({ port: orders.port, host: '127.0.0.1', rejectUnauthorized: false, ...orders.tls })
+          : connect(orders.port, '127.0.0.1');
         socket.setNoDelay(true);
         const next = (): void => {
           if (over()) {
@@ -53,7 +58,7 @@ async function run(orders: Orders): Promise<Measured> {
           started = performance.now();
           socket.write(orders.requests[at++ % orders.requests.length]!);
         };
-        socket.on('connect', next);
+        socket.on(orders.tls ? 'secureConnect' : 'connect', next);
         socket.on('data', (chunk: Buffer) => {
           bytes += chunk.length;
           if (left < 0) {

@@ -1,5 +1,6 @@
-// The yardstick: node:http that sends the same bytes and headers, whatever is asked.
-import { createServer } from 'node:http';
+// The yardstick: node:http, or node:https, that sends the same bytes and headers, whatever is asked.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 
 interface Answer {
   readonly status: number;
@@ -9,11 +10,13 @@ interface Answer {
 
 let input = '';
 for await (const chunk of process.stdin) input += String(chunk);
-const { port, answers } = JSON.parse(input) as { port: number; answers: Record<string, Answer> };
+const { port, answers, tls } = JSON.parse(input) as { port: number; answers: Record<string, Answer>; tls?: ServerOptions };
 const ready = Object.fromEntries(Object.entries(answers).map(([path, answer]) => [path, { ...answer, bytes: Buffer.from(answer.body, 'base64') }]));
-createServer({ keepAliveTimeout: 30_000 }, (request, response) => {
+const handle = (request: IncomingMessage, response: ServerResponse): void => {
   const answer = ready[request.headers['if-none-match'] === undefined ? request.url! : `${request.url!} 304`]!;
   response.writeHead(answer.status, answer.headers);
   if (answer.status === 304) response.end();
   else response.end(answer.bytes);
-}).listen(port, '127.0.0.1', () => console.log('ready'));
+};
+const limits = { keepAliveTimeout: 30_000 };
+(tls ? createTlsServer({ ...limits, ...tls }, handle) : createServer(limits, handle)).listen(port, '127.0.0.1', () => console.log('ready'));

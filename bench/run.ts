@@ -15,6 +15,7 @@ import { planning } from './planning.ts';
 import { layersCost } from './layers.ts';
 import { rights } from './rights.ts';
 import { agents, memory, serving } from './serving.ts';
+import { overTls } from './tls.ts';
 import { watching } from './watching.ts';
 import { ADMIN, get, median, root, scratch, startServer, until, type Line, type Server } from './support.ts';
 
@@ -148,6 +149,12 @@ if (wanted('a', 'b', 'e', 'g')) {
       ),
     );
   if (wanted('g')) add(encClient(server, node, byNode.get(node)!, folder));
+  await close();
+}
+if (wanted('t')) {
+  const { corral, folder, close } = await rig(100, 2000);
+  const [[node, token] = ['', '']] = [...(await tokens(corral))];
+  add(await overTls(corral.url, folder, node, token, 64));
   await close();
 }
 if (wanted('h')) {
