@@ -144,7 +144,8 @@ function rowSchema(model: Model): Json {
 }
 
 function refSchema(field: Field): Json {
-  return { type: field.nullable ? ['string', 'null'] : 'string', description: `${field.description} The key of a ${field.ref?.replaceAll('_', ' ')}.` };
+  /* Null too where the one who asks may not see it, and the thing itself where it is included. */
+  return { type: ['string', 'null', 'object'], description: `${field.description} The key of a ${field.ref?.replaceAll('_', ' ')}.` };
 }
 
 function pathsOf(model: Model, name: string, schemas: Json): Json {
