@@ -27,3 +27,5 @@ alter table "enrolment" add constraint "enrolment_token_id_foreign" foreign key 
 -- Who let which host in. Neither is desired state, so no change holds them; that a host asks for its next token is no decision.
 create trigger audit_rights after insert or update or delete on enrolment_token for each row execute function audit_rights();
 create trigger audit_rights after insert or update of state or delete on enrolment for each row execute function audit_rights();
+
+select use_next_id('enrolment_token');

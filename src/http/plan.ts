@@ -76,6 +76,7 @@ export function planAgain(services: Services, context: Context<Env>, problem: Pr
 
 /** A row as it would be answered; what is made to be shown once would be another the next time. */
 export function plannedRow(model: Model, row: Row): Row {
-  const usual = new Set(['id', 'version', 'created_at', 'updated_at', ...model.field.keys(), ...Object.keys(model.parts)]);
+  const shown = model.fields.flatMap((field) => (field.writeOnly ? [] : field.name));
+  const usual = new Set(['id', 'version', 'created_at', 'updated_at', ...shown, ...Object.keys(model.parts)]);
   return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, usual.has(name) ? value : '(secret)']));
 }

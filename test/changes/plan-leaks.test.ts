@@ -27,7 +27,7 @@ async function leavesNothing<T>(work: () => Promise<T>): Promise<T> {
 /** An answer without what is made anew each time. */
 function made(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const fresh = (name: string): boolean => name.endsWith('_at') || ['uuid', 'secret_uuid', 'fsid', 'token'].includes(name);
+  const fresh = (name: string): boolean => name.endsWith('_at') || ['uuid', 'secret_uuid', 'fsid', 'token', 'secret', 'login_link'].includes(name);
   return Object.fromEntries(Object.entries(value).flatMap(([name, inner]) => (fresh(name) ? [] : [[name, made(inner)]])));
 }
 

@@ -12,44 +12,47 @@ const { store, catalog } = corral;
 const all = samples(corral, fleet);
 const id = String(fleet.vm['id']);
 
-test.each(Object.keys(all).filter((noun) => noun !== 'token'))('a %s that was made, changed and deleted: each is undone, and each undoing', async (noun) => {
-  const model = catalog.byNoun(noun);
-  const input = await all[noun]!.input(4);
-  const before = { state: await state(corral), bodies: await bodies(corral) };
-  const there = await tombstones(corral);
-  const row = await createThing(store, model, input);
-  const made = { number: await newest(corral), state: await state(corral), bodies: await bodies(corral) };
+test.each(Object.keys(all).filter((noun) => !noun.endsWith('token')))(
+  'a %s that was made, changed and deleted: each is undone, and each undoing',
+  async (noun) => {
+    const model = catalog.byNoun(noun);
+    const input = await all[noun]!.input(4);
+    const before = { state: await state(corral), bodies: await bodies(corral) };
+    const there = await tombstones(corral);
+    const row = await createThing(store, model, input);
+    const made = { number: await newest(corral), state: await state(corral), bodies: await bodies(corral) };
 
-  await revert(corral, made.number);
-  const undone = await newest(corral);
-  await hostsRemove(corral, there);
-  expect(await state(corral)).toEqual(before.state);
-  expect(await bodies(corral)).toEqual(before.bodies);
-  await expectConsistent(corral);
-  await revert(corral, undone);
-  expect(await bodies(corral)).toEqual(made.bodies);
-  expect(await state(corral)).toEqual(made.state);
-  await expectConsistent(corral);
-
-  await changeThing(store, model, String(row['id']), all[noun]!.patch);
-  const changed = { number: await newest(corral), bodies: await bodies(corral) };
-  if (changed.number > undone + 1) {
-    await revert(corral, changed.number);
+    await revert(corral, made.number);
+    const undone = await newest(corral);
+    await hostsRemove(corral, there);
+    expect(await state(corral)).toEqual(before.state);
+    expect(await bodies(corral)).toEqual(before.bodies);
+    await expectConsistent(corral);
+    await revert(corral, undone);
     expect(await bodies(corral)).toEqual(made.bodies);
     expect(await state(corral)).toEqual(made.state);
-  }
+    await expectConsistent(corral);
 
-  const full = { state: await state(corral), bodies: await bodies(corral) };
-  const had = await tombstones(corral);
-  await deleteThing(store, model, String(row['id']));
-  const deleted = await newest(corral);
-  expect(deleted).toBeGreaterThan(changed.number);
-  await revert(corral, deleted);
-  expect(await bodies(corral)).toEqual(full.bodies);
-  expect(await state(corral)).toEqual(full.state);
-  expect(await tombstones(corral)).toEqual(had);
-  await expectConsistent(corral);
-});
+    await changeThing(store, model, String(row['id']), all[noun]!.patch);
+    const changed = { number: await newest(corral), bodies: await bodies(corral) };
+    if (changed.number > undone + 1) {
+      await revert(corral, changed.number);
+      expect(await bodies(corral)).toEqual(made.bodies);
+      expect(await state(corral)).toEqual(made.state);
+    }
+
+    const full = { state: await state(corral), bodies: await bodies(corral) };
+    const had = await tombstones(corral);
+    await deleteThing(store, model, String(row['id']));
+    const deleted = await newest(corral);
+    expect(deleted).toBeGreaterThan(changed.number);
+    await revert(corral, deleted);
+    expect(await bodies(corral)).toEqual(full.bodies);
+    expect(await state(corral)).toEqual(full.state);
+    expect(await tombstones(corral)).toEqual(had);
+    await expectConsistent(corral);
+  },
+);
 
 test('a deleted virtual machine comes back with its ids, volumes, cards and addresses', async () => {
   const vm = await createThing(store, catalog.byNoun('vm'), {
