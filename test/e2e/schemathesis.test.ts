@@ -36,6 +36,11 @@ function whyNot(): string | undefined {
 const reason = whyNot();
 if (reason !== undefined) console.warn(`skipped: ${reason}`);
 
+const HOW =
+  '--phases examples,fuzzing --workers 1 --continue-on-failure --no-shrink --request-timeout 30 --suppress-health-check all --warnings off --output-truncate true'.split(
+    ' ',
+  );
+
 /** Runs it. @returns its exit code and what it printed */
 function run(args: readonly string[]): Promise<{ code: number; out: string }> {
   return new Promise((resolve) => {
@@ -97,32 +102,8 @@ describe.skipIf(reason !== undefined)('schemathesis finds nothing', () => {
     const { code, out } = await run([
       'run',
       join(folder, 'openapi.json'),
-      ...[
-        '--url',
-        corral.url,
-        '--checks',
-        CHECKS,
-        '--max-examples',
-        String(who === 'admin' ? 3 * EXAMPLES : EXAMPLES),
-        '--seed',
-        SEED,
-        '--phases',
-        'examples,fuzzing',
-        '--workers',
-        '1',
-      ],
-      ...[
-        '--continue-on-failure',
-        '--no-shrink',
-        '--request-timeout',
-        '30',
-        '--suppress-health-check',
-        'all',
-        '--warnings',
-        'off',
-        '--output-truncate',
-        'true',
-      ],
+      ...`--url ${corral.url} --checks ${CHECKS} --max-examples ${who === 'admin' ? 3 * EXAMPLES : EXAMPLES} --seed ${SEED}`.split(' '),
+      ...HOW,
       ...(tokens[who] === undefined ? [] : ['--header', `Authorization: Bearer ${tokens[who]}`]),
       ...WITHOUT.flatMap((path) => ['--exclude-path-regex', path]),
     ]);
