@@ -145,12 +145,14 @@ export class DocumentService {
    * Who asks, by their token or else by the certificate of their connection, and the node that they ask for.
    * @throws Problem no-token, bad-token, bad-certificate
    */
-  async find(token: string | undefined, fqdn: string, request?: Pick<IncomingMessage, 'socket' | 'headers'>): Promise<Found> {
-    const identity = request && this.#certificates?.identityOf(request);
-    if (token === undefined) {
-      if (!identity || request.headers.authorization !== undefined) throw noToken();
-      return this.findFor(identity, fqdn);
+  find(token: string | undefined, fqdn: string, request?: Pick<IncomingMessage, 'socket' | 'headers'>): Promise<Found> {
+    let identity: Identity | undefined;
+    try {
+      identity = request && this.#certificates?.identityOf(request);
+    } catch (error) {
+      return Promise.reject(error);
     }
+    if (token === undefined) return identity && request?.headers.authorization === undefined ? this.findFor(identity, fqdn) : Promise.reject(noToken());
     const name = fqdn.toLowerCase();
     const from = plainAddress(request && this.#proxies.addressOf(request));
     return this.#ask({ key: `${token} ${from ?? ''} ${name}`, hash: this.#hashOf(token), fqdn: name, address: from });
@@ -205,7 +207,7 @@ export class DocumentService {
       const found = new Map(distinct.map((one, i) => [one.key, foundOf(one.identity, rows[i]!, this.#rate)]));
       for (const one of batch) {
         const answer = found.get(one.key);
-        if (answer) one.resolve(one.identity ? { ...answer, identity: one.identity } : answer);
+        if (answer) one.resolve(one.identity?.kind === 'person' ? { ...answer, identity: one.identity } : answer);
         else one.reject(badToken());
       }
     } catch (error) {
