@@ -119,6 +119,12 @@ prompt = no
   }
 }
 
+/* Some are made within tests, too late for a hook of their own. */
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 export class TestCa {
   readonly folder = mkdtempSync(join(tmpdir(), 'corral-ca-'));
   readonly #root: One;
@@ -134,7 +140,7 @@ export class TestCa {
     this.#root.sign('request.pem', this.#root.cert, { ca: true }, true);
     request(this.#signing, `/CN=${name} CA`);
     this.#root.sign(join(this.#signing.folder, 'request.pem'), this.#signing.cert, { ca: true });
-    afterAll(() => rmSync(this.folder, { recursive: true, force: true }));
+    folders.push(this.folder);
   }
 
   /** Like Puppet's ca_crt.pem. */
