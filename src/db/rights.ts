@@ -76,7 +76,7 @@ export class Rights {
   }
 
   /** The same without what is open to everybody: what lies in the places that its grants are for. */
-  owns(resource: Resource, action: Action, alias: string): RawBuilder<unknown> | boolean {
+  owns(resource: Resource, action: Action, alias: string, fromAbove = action === 'create'): RawBuilder<unknown> | boolean {
     const permission = `${resource.noun}:${action}`;
     if (this.mayEverywhere(permission)) return true;
     const ids = new Map<Place, number[]>();
@@ -84,8 +84,8 @@ export class Rights {
       if (where === undefined || !has(permission)) continue;
       ids.set(where.place, [...(ids.get(where.place) ?? []), where.id]);
     }
-    /* A place is never made within itself. */
-    if (action === 'create') ids.delete(resource.noun as Place);
+    /* A place is never made within itself, nor are its limits set there. */
+    if (fromAbove) ids.delete(resource.noun as Place);
     const parts = [...ids].flatMap(
       ([place, list]) =>
         resource.within?.[place]?.(
@@ -120,7 +120,18 @@ export class Rights {
    * @throws Problem forbidden
    */
   async permit(db: Db, model: Model, action: Action, ...ids: readonly number[]): Promise<void> {
-    const condition = this.condition(model.resource, action, 't');
+    await this.#permit(db, model, action, this.condition(model.resource, action, 't'), ids);
+  }
+
+  /**
+   * Before the quotas of a customer or project are changed: nobody raises the limits of the place that he works in.
+   * @throws Problem forbidden
+   */
+  async permitLimits(db: Db, model: Model, id: number): Promise<void> {
+    await this.#permit(db, model, 'update', this.owns(model.resource, 'update', 't', true), [id]);
+  }
+
+  async #permit(db: Db, model: Model, action: Action, condition: RawBuilder<unknown> | boolean, ids: readonly number[]): Promise<void> {
     if (condition === true) return;
     const permission = `${model.resource.noun}:${action}`;
     if (condition === false) throw forbidden(this.who, permission);

@@ -85,6 +85,8 @@ export async function patchRow(tx: Tx, model: Model, id: number, input: unknown,
   const parts = takeParts(model, parsed);
   await tx.store.rights?.permit(tx.db, model, 'update', id);
   const entity = await lockRow(tx, model, id, versions);
+  const limits = Object.keys(parsed).some((name) => name.startsWith('quota_') && (entity[name] ?? null) !== (parsed[name] ?? null));
+  if (limits) await tx.store.rights?.permitLimits(tx.db, model, id);
   const before = entity['version'];
   const values = await resolve(tx, model, parsed);
   refuseImmutable(model, entity, values);

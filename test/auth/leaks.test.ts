@@ -270,3 +270,13 @@ test('a new virtual machine is never put into a network of another', async () =>
     join vm v on v.id = i.vm_id join customer c on c.id = v.customer_id where n.name = '${MARK}-net' and c.name = 'mine' and not m.tagged`);
   expect(rows).toEqual([]);
 });
+
+test('nobody raises the limits of the place that he works in', async () => {
+  const token = String((await corral.make('token', { name: 'web-admin', kind: 'program' }))['token']);
+  await corral.make('binding', { name: 'web-admin', token: 'web-admin', role: 'customer-admin', project: 'mine:mine-web' });
+  const path = `/api/v1/projects/${String(first(two.own, 'project')['id'])}`;
+  const patch = (quota: unknown): Asked => ({ method: 'PATCH', path, body: quota });
+  expect((await ask('admin', patch({ quota_vms: 50 }))).status).toBe(200);
+  expect((await tell(corral, token, patch({ description: 'ours', quota_vms: 50, quota_ram: null }))).status).toBe(200);
+  for (const quota of [{ quota_vms: 99 }, { quota_vms: null }, { quota_ram: GIB }]) expect((await tell(corral, token, patch(quota))).status).toBe(403);
+});
