@@ -18,8 +18,9 @@ describe.skipIf(!existsSync(CHROMIUM))('a person who plans', () => {
     close = () => browser.close();
     page = await browser.newPage({ viewport: { width: 390, height: 800 } });
     await page.goto(`${corral.base}/login`);
+    await page.click('summary:has-text("Log in with a token")');
     await page.fill('input[name=token]', ADMIN);
-    await page.click('main button[type=submit]');
+    await page.click('button:has-text("Log in with the token")');
   });
   afterAll(() => close());
 

@@ -23,7 +23,7 @@ describe('completion in bash', () => {
     [['se'], ['serve', 'set']],
     [
       ['token', ''],
-      ['create', 'list', 'delete'],
+      ['create', 'list', 'rotate', 'delete'],
     ],
     [
       ['completion', ''],
@@ -59,7 +59,7 @@ describe('completion in bash', () => {
     [['get', 'vms', '-o', 'm'], ['msgpack']],
     [
       ['token', 'create', 'x', '--kind', ''],
-      ['admin', 'reader', 'node', 'server'],
+      ['admin', 'reader', 'node', 'server', 'program'],
     ],
   ])('%j', (words, expected) => {
     expect(offered(...words)).toEqual(expected);

@@ -111,7 +111,8 @@ export const nodeGroupHooks: Hooks = {
   },
   change: async (tx, id, patch) => {
     if (patch['selector'] === undefined) return patch;
-    await checkSelector(tx.db, tx.store.catalog, patch['selector'] as string);
+    /* What is brought back may name what has gone since: it chose nobody then, too. */
+    if (tx.store.origin?.reverts === undefined) await checkSelector(tx.db, tx.store.catalog, patch['selector'] as string);
     await touchReach(
       tx,
       (await layersOfGroup(tx, id)).map((one) => one.id),
