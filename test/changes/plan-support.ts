@@ -39,8 +39,8 @@ export async function everything(corral: Pick<TestCorral, 'pool'>): Promise<Reco
   );
   const out: Record<string, string> = {};
   for (const { name } of tables) {
-    const { rows } = await corral.pool.query<{ text: string }> /* That a token was used is noted by itself. */(
-      `select (to_jsonb(t) - '{last_used_at,last_used_from}'::text[])::text as text from "${name}" t order by 1`,
+    const { rows } = await corral.pool.query<{ text: string }>(
+      /* That a token was used is noted by itself. */ `select (to_jsonb(t) - '{last_used_at,last_used_from}'::text[])::text as text from "${name}" t order by 1`,
     );
     out[name] = `${rows.length} ${createHash('sha256').update(JSON.stringify(rows)).digest('hex')}`;
   }

@@ -61,7 +61,9 @@ export async function hypervisors(
 
 /** Every stored document is what a fresh build gives; every counter is the sum that it stands for. */
 export async function expectConsistent(corral: Pick<TestCorral, 'pool' | 'store' | 'db'>): Promise<void> {
-  const { rows } = await corral.pool.query<{ node_id: string; hash: string; body: DocumentBody }>('select node_id, d.hash, v.body from document d join document_version v using (node_id, number) order by node_id');
+  const { rows } = await corral.pool.query<{ node_id: string; hash: string; body: DocumentBody }>(
+    'select node_id, d.hash, v.body from document d join document_version v using (node_id, number) order by node_id',
+  );
   const fresh = new Map(
     (
       await loadNodes(

@@ -62,7 +62,9 @@ export const token: Resource = {
     expires_at: z.iso.datetime({ offset: true }).nullable().describe('When it ends; null: never.'),
   },
   computed: {
-    last_used_at: { schema: z.iso.datetime({ offset: true }).nullable().describe('When it was used last, to the minute; of node tokens their reports say more.') },
+    last_used_at: {
+      schema: z.iso.datetime({ offset: true }).nullable().describe('When it was used last, to the minute; of node tokens their reports say more.'),
+    },
     last_used_from: { schema: z.string().nullable().describe('From which address.') },
     old_until: { schema: z.iso.datetime({ offset: true }).nullable().describe('Until when the one before it was renewed is good, too.') },
   },
