@@ -38,8 +38,8 @@ export const builtInRoles: Readonly<Record<string, Role>> = {
     permissions: ['*:read', '!document:read', ...HIDDEN],
   },
   'customer-admin': {
-    summary: 'May make, change and delete what a customer has, and its projects.',
-    permissions: [...every(SEEN, 'read'), ...every(OWN, 'create', 'update', 'delete'), ...every(['project'], 'create', 'update', 'delete')],
+    summary: 'May make, change and delete what a customer has, its projects, and networks of its own.',
+    permissions: [...every(SEEN, 'read'), ...every(OWN, 'create', 'update', 'delete'), ...every(['project', 'network'], 'create', 'update', 'delete')],
   },
   'customer-user': {
     summary: "May make, change and delete the customer's virtual machines, volumes, interfaces and snapshots.",

@@ -11,6 +11,7 @@ import { webhookHooks } from './control/webhook.verbs.ts';
 import { layerHooks, nodeGroupHooks } from './layers/hooks.ts';
 import { changeGateway, dropDerived, fillPool, reserveForNode } from './network/allocate.ts';
 import { bindingHooks, roleHooks } from './people/binding.verbs.ts';
+import { networkHooks } from './network/network.verbs.ts';
 import { personHooks } from './people/person.verbs.ts';
 import { typeOfPool, vmHooks } from './vms/vm.verbs.ts';
 
@@ -94,6 +95,7 @@ export const hooks: Readonly<Record<string, Hooks>> = {
       return { ...patch, secret: tx.store.secrets.seal(patch['secret'] as string, cephKeyContext(Number(ceph_cluster_id), entity)) };
     },
   },
+  network: networkHooks,
   subnet: {
     created: async (tx, id) => {
       await fillPool(tx, id);

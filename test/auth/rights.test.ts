@@ -120,6 +120,30 @@ describe('writes', () => {
     expect(JSON.stringify(answer.body)).not.toContain('example.com');
   });
 
+  test('make networks of their own, which others do not see, and put virtual machines into them', async () => {
+    const made = await acme('POST', 'networks', { name: 'mine-back' });
+    expect([made.status, made.body['customer']]).toEqual([201, 'mine']);
+    expect((await admin('GET', 'networks/mine-back')).body).toMatchObject({ kind: 'vxlan', vxlan_id: 1_000_000, purpose: 'public', customer: 'mine' });
+    expect((await acme('POST', 'networks', { name: 'other-back' })).body['errors']).toMatchObject([{ pointer: '/name' }]);
+    expect((await acme('PATCH', 'networks/mine-back', { name: 'lan2' })).status).toBe(422);
+    for (const body of [
+      { name: 'mine-x', kind: 'vlan', vlan_tag: 7 },
+      { name: 'mine-x', vxlan_id: 5 },
+      { name: 'mine-x', is_default: true },
+    ])
+      expect([body, (await acme('POST', 'networks', body)).status]).toEqual([body, 422]);
+    const several = await Promise.all(Array.from({ length: 5 }, (_, i) => acme('POST', 'networks', { name: `mine-${i}` })));
+    expect(several.map((one) => one.status)).toEqual([201, 201, 201, 201, 201]);
+    expect((await other('GET', 'networks/mine-back')).status).toBe(404);
+    expect((await other('POST', 'networks', { name: 'other-x' })).body['permission']).toBe('network:create');
+    const vm = await acme('POST', 'vms', { cores: 1, ram: GIB / 4, method: 'KVM', interfaces: [{ networks: [{ network: 'mine-back' }] }] });
+    expect(vm.status).toBe(201);
+    expect((await other('POST', 'vms', { cores: 1, ram: GIB / 4, method: 'KVM', interfaces: [{ networks: [{ network: 'mine-back' }] }] })).status).toBe(422);
+    expect((await acme('DELETE', 'networks/mine-back')).body['code']).toBe('in-use');
+    expect((await acme('DELETE', `vms/${String(vm.body['uuid'])}`)).status).toBe(204);
+    expect((await acme('DELETE', 'networks/mine-back')).status).toBe(204);
+  });
+
   test('in bulk as one by one', async () => {
     const uuid = String(vms['other']!['uuid']);
     const update = await acme('POST', '/bulk', { operations: [{ op: 'update', noun: 'vm', key: uuid, body: { name: 'taken' } }] });

@@ -63,6 +63,7 @@ export const network: Resource = {
     is_default: z.boolean().describe('New virtual machines are members of it when nothing else is asked; at most one network is.'),
   },
   within: { customer: at('customer_id') },
+  sole: ['kind', 'vlan_tag', 'vxlan_id', 'vxlan_group', 'mtu', 'purpose', 'is_default'],
   open: (a) => sql`${sql.id(a)}.customer_id is null and ${sql.id(a)}.purpose = 'public'`,
   columns: ['name', 'kind', 'vlan_tag', 'vxlan_id', 'mtu', 'purpose', 'is_default'],
   shared: true,
