@@ -7,6 +7,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          /* Many tests wait for processes and streams: with three the two cores of a small machine are in use. */
+          maxWorkers: 3,
           include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
           exclude: ['test/e2e/**'],
           globalSetup: ['test/support/database.ts'],

@@ -14,7 +14,7 @@ export const tokensCheck: Check = {
       out.push(
         warn(
           `${count(endless.length, 'token')} without an end: ${some(endless)}`,
-          'Make new ones with --expires, or set expires_at: corral update token NAME expires_at=2027-01-01T00:00:00Z',
+          'Make new ones with --expires, or set expires_at: corral set token NAME expires_at=2027-01-01T00:00:00Z',
         ),
       );
     const soon = await names(`expires_at between now() and now() + interval '14 days'`);
