@@ -34,13 +34,16 @@ begin
 end $$;
 
 -- Numbers this transaction's change, as its last statement. Who holds the lock commits before the next one reads,
--- so that numbers follow one another without gaps in the order of the commits; times never go back.
+-- so that numbers follow one another without gaps in the order of the commits; times never go back. What waits for the
+-- end of a transaction is checked before: from here to the commit nobody else commits.
 create function finish_change() returns bigint language plpgsql as $$
 declare
-  c text := current_setting('corral.change', true);
+  c text;
   n bigint;
   last change%rowtype;
 begin
+  if coalesce(current_setting('corral.managed', true), '') <> '' then set constraints all immediate; end if;
+  c := current_setting('corral.change', true);
   if c is null or c = '' then return null; end if;
   select number into n from change where id = c::bigint;
   if not found or n is not null then return n; end if;

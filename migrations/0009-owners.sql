@@ -80,23 +80,3 @@ create constraint trigger quota_volume_update after update on volume deferrable 
 create constraint trigger quota_address_insert after insert on address deferrable initially deferred for each row when (new.vm_interface_id is not null) execute function quota_address();
 create constraint trigger quota_address_update after update on address deferrable initially deferred for each row
   when (new.vm_interface_id is not null and new.vm_interface_id is distinct from old.vm_interface_id) execute function quota_address();
-
--- What waits for the end of a transaction is checked before its change is numbered: from there to the commit nobody else commits.
-create or replace function finish_change() returns bigint language plpgsql as $$
-declare
-  c text;
-  n bigint;
-  last change%rowtype;
-begin
-  if coalesce(current_setting('corral.managed', true), '') <> '' then set constraints all immediate; end if;
-  c := current_setting('corral.change', true);
-  if c is null or c = '' then return null; end if;
-  select number into n from change where id = c::bigint;
-  if not found or n is not null then return n; end if;
-  perform pg_advisory_xact_lock(4101957);
-  select * into last from change where number is not null order by number desc limit 1;
-  n := coalesce(last.number, 0) + 1;
-  update change set number = n, at = greatest(clock_timestamp(), last.at) where id = c::bigint;
-  perform pg_notify('corral', json_build_object('kind', 'change', 'change', n)::text);
-  return n;
-end $$;
