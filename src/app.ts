@@ -258,7 +258,7 @@ export function createHttpServer(options: AppOptions): Server {
   const app = createApp(options);
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const tail = new Tail(feedSource(services.db, services.catalog), services.hub, { warn: (message, error) => log.warn({ err: error }, message) });
-  const watch = new Watch({ tail, pool: services.pool, catalog: services.catalog, keepAlive });
+  const watch = new Watch({ tail, pool: services.pool, catalog: services.catalog, keepAlive, proxies: services.proxies });
   const guard = new BareGuard(services, log);
   const serve = async (request: IncomingMessage, response: ServerResponse, url: string): Promise<void> => {
     const begun = performance.now();

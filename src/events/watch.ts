@@ -4,6 +4,7 @@ import { allow, authenticate, tokenOf, type Identity } from '../auth/identity.ts
 import type { Catalog } from '../db/catalog.ts';
 import { watchable } from '../modules/control/webhook.verbs.ts';
 import { media, negotiate } from '../kernel/negotiate.ts';
+import { Proxies } from '../kernel/proxy.ts';
 import { fault, Problem } from '../kernel/problem.ts';
 import { fallenBehind, type Entry } from './feed.ts';
 import { Reader } from './reader.ts';
@@ -11,6 +12,8 @@ import { KEEP_ALIVE } from './stream.ts';
 import type { Tail } from './tail.ts';
 
 export const watchParameters = ['since', 'kinds'] as const;
+
+const nobody = new Proxies();
 
 /** Whether a URL is the one of the watch. */
 export function isWatchPath(url: string): boolean {
@@ -50,6 +53,8 @@ function parse(catalog: Catalog, { url = '/', headers }: IncomingMessage): Asked
 /** What watchers need of the process. */
 export interface WatchOptions {
   readonly tail: Tail;
+  /** Whose word for where a request comes from counts. */
+  readonly proxies?: Proxies | undefined;
   readonly pool: pg.Pool;
   readonly catalog: Catalog;
   readonly keepAlive?: number | undefined;
@@ -67,7 +72,8 @@ export interface WatchOptions {
  */
 export class Watch {
   readonly #options: WatchOptions;
-  readonly #readers = new Map<Reader, string>();
+  /** Each with what says who it is: its token, and where it comes from. */
+  readonly #readers = new Map<Reader, { readonly token: string; readonly address: string }>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: WatchOptions) {
@@ -83,7 +89,8 @@ export class Watch {
     if (request.method !== 'GET' && request.method !== 'HEAD')
       throw new Problem('method-not-allowed', `${request.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });
     const token = tokenOf(request.headers.authorization, request.headers.cookie);
-    const identity = await authenticate(pool, token);
+    const address = (this.#options.proxies ?? nobody).addressOf(request);
+    const identity = await authenticate(pool, token, address);
     allow(identity, 'change:read');
     const asked = parse(catalog, request);
     const { oldest, newest } = await tail.range();
@@ -110,7 +117,7 @@ export class Watch {
       wants: (entry) => maySee(identity, entry) && (kinds === undefined || entry.nouns.some((noun) => kinds.has(noun))),
     });
     const leave = tail.follow(reader, newest);
-    this.#readers.set(reader, token!);
+    this.#readers.set(reader, { token: token!, address });
     this.#timer ??= setInterval(() => void this.#beat(), this.#options.keepAlive ?? KEEP_ALIVE);
     response.once('close', () => {
       leave();
@@ -127,16 +134,13 @@ export class Watch {
   }
 
   async #beat(): Promise<void> {
-    const byToken = new Map<string, Reader[]>();
-    for (const [reader, token] of this.#readers) {
-      reader.beat();
-      const same = byToken.get(token);
-      if (same) same.push(reader);
-      else byToken.set(token, [reader]);
-    }
-    for (const [token, readers] of byToken) {
+    for (const reader of this.#readers.keys()) reader.beat();
+    const groups = Map.groupBy(this.#readers, ([, { token, address }]) => `${token} ${address}`);
+    for (const group of groups.values()) {
+      const { token, address } = group[0]![1];
+      const readers = group.map(([reader]) => reader);
       try {
-        allow(await authenticate(this.#options.pool, token), 'change:read');
+        allow(await authenticate(this.#options.pool, token, address), 'change:read');
       } catch (error) {
         /* Without the database nothing is known: the streams stay. */
         if (error instanceof Problem) for (const reader of readers) reader.stop();

@@ -21,7 +21,10 @@ test('a token is good from its addresses only', async () => {
   const near = await made('near', { sources: ['127.0.0.0/8'] });
   const far = await made('far', { sources: ['10.0.0.0/8', '2001:db8::/32'] });
   expect([await status(near), await status(near, DOCUMENT)]).toEqual([200, 200]);
-  expect([await status(far), await status(far, DOCUMENT)]).toEqual([401, 401]);
+  expect([await status(far), await status(far, DOCUMENT), await status(far, '/watch')]).toEqual([401, 401, 401]);
+  const watched = await corral.request('/watch', { token: near });
+  expect(watched.status).toBe(200);
+  await watched.body!.cancel();
   /* Nobody believes who says by himself that he comes from elsewhere. */
   const lied = await corral.request('/api/v1/sites', { token: far, headers: { 'x-forwarded-for': '10.1.2.3' } });
   expect(lied.status).toBe(401);
