@@ -2,8 +2,8 @@
  * Every document that Corral's own tests expect, given to a host by `puppet apply --noop` with the ENC and
  * Hiera: the classes take all of its data, and the engine gets, and accepts, each thing unchanged.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultServer, type FaultServer, type Mapping } from './faults.ts';
@@ -65,8 +65,12 @@ describe.skipIf(reason)('the documents of the fixtures', () => {
     if (!existsSync(environment)) symlinkSync('production', environment);
     rmSync(asked, { force: true });
 
-    // Data that no class takes would be lost without a word.
-    for (const key of Object.keys(hiera).filter((one) => one !== 'lookup_options')) {
+    // The classes that operators' layers name are in modules of the site.
+    for (const [name, given] of Object.entries(enc['classes'] as Record<string, Mapping>))
+      if (!/^corral(::|$)/.test(name)) writeClass(join(folder, 'code/environments/production/modules'), name, Object.keys(given));
+
+    // Data of Corral's own that no class takes would be lost without a word.
+    for (const key of Object.keys(hiera).filter((one) => one.startsWith('corral::'))) {
       const parts = key.split('::');
       const manifest = parts.length === 2 ? 'init' : parts.slice(1, -1).join('/');
       expect([key, readFileSync(join(MODULE, 'manifests', `${manifest}.pp`), 'utf8')]).toEqual([
@@ -120,6 +124,14 @@ describe.skipIf(reason)('the documents of the fixtures', () => {
     expect(things['document']![version]).toMatchObject({ ensure: 'present', version, node });
   });
 });
+
+/** A class of a site's own module, that takes parameters of any type. */
+function writeClass(modules: string, name: string, parameters: readonly string[]): void {
+  const [module, ...rest] = name.split('::');
+  const file = join(modules, module!, 'manifests', `${rest.join('/') || 'init'}.pp`);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `class ${name} (${parameters.map((one) => `Any $${one}`).join(', ')}) {}\n`);
+}
 
 /** OSDs with the cluster that they are of. */
 function ofCluster(cluster: Mapping | undefined, osds: Mapping = {}): Mapping {
