@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from './converge.ts';
 import { startCorral, type RunningCorral } from './corral.ts';
-import { makeWire, removeWire, WIRE_ADDRESS } from './host.ts';
+import { makeWire, WIRE_ADDRESS } from './host.ts';
 import { Puppetserver, whyNoPuppetserver } from './puppet-rig.ts';
 import { startVmHost, whyNoVm, type VmHost } from './vm-host.ts';
 
@@ -76,7 +76,6 @@ describe.skipIf(missing !== undefined)(`a host with systemd${missing === undefin
   afterAll(async () => {
     host?.stop();
     await Promise.all([server?.stop(), corral?.stop()]);
-    removeWire();
     rmSync(folder, { recursive: true, force: true });
   }, 60_000);
 

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startCorral, type RunningCorral } from './corral.ts';
-import { makeWire, removeWire, startHost, WIRE_ADDRESS, type Host } from './host.ts';
+import { makeWire, startHost, WIRE_ADDRESS, type Host } from './host.ts';
 import { startProxy, type Proxy } from './proxy.ts';
 
 /** What one thing of the document came to in a run: `domain vm-1`, `bridge br-1-0`. */
@@ -111,7 +111,7 @@ export async function startLab(tool: Tool): Promise<Lab> {
   execFileSync('sh', [resolve(import.meta.dirname, 'guest.sh'), image]);
   const images = http.createServer((_, response) => createReadStream(image).pipe(response.writeHead(200)));
   await new Promise<void>((done) => images.listen(0, WIRE_ADDRESS, done));
-  const stops: (() => Promise<void> | void)[] = [() => removeWire(), () => rmSync(folder, { recursive: true, force: true }), () => void images.close()];
+  const stops: (() => Promise<void> | void)[] = [() => rmSync(folder, { recursive: true, force: true }), () => void images.close()];
   const stop = async (): Promise<void> => {
     // oxlint-disable-next-line no-await-in-loop -- the last first
     for (const one of stops.toReversed()) await one();

@@ -8,7 +8,7 @@
  *   host.stop();
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -117,17 +117,10 @@ cat >/dev/null
 }
 
 function wire(): void {
-  if (spawnSync('ip', ['link', 'show', WIRE]).status === 0) return;
-  execFileSync('ip', ['link', 'add', WIRE, 'type', 'bridge', 'mcast_snooping', '0']);
-  execFileSync('ip', ['addr', 'add', `${WIRE_ADDRESS}/24`, 'dev', WIRE]);
+  // Two runs beside each other may do this at the same time.
+  spawnSync('ip', ['link', 'add', WIRE, 'type', 'bridge', 'mcast_snooping', '0']);
+  execFileSync('ip', ['addr', 'replace', `${WIRE_ADDRESS}/24`, 'dev', WIRE]);
   execFileSync('ip', ['link', 'set', WIRE, 'up']);
-}
-
-/** Removes the cable between the hosts, unless there are still some on it. */
-export function removeWire(): void {
-  const ports = `/sys/class/net/${WIRE}/brif`;
-  if (existsSync(ports) && readdirSync(ports).length > 0) return;
-  spawnSync('ip', ['link', 'del', WIRE]);
 }
 
 /** Makes the network that servers of this machine listen on at WIRE_ADDRESS. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningCorral, startCorral } from './corral.ts';
-import { type Host, removeWire, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
+import { type Host, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
 import { changed, failures, until } from './salt-documents.ts';
 import { type SaltRig, startSalt, whyNoSalt } from './salt-rig.ts';
 
@@ -45,7 +45,6 @@ describe.skipIf(reason !== undefined || !built)('salt-master and salt-minion wit
   afterAll(async () => {
     await rig?.stop();
     host?.stop();
-    removeWire();
     await corral?.stop();
     if (folder !== undefined) rmSync(folder, { recursive: true });
   }, 30_000);

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FaultMode, type FaultServer, startFaultServer } from './faults.ts';
-import { type Host, removeWire, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
+import { type Host, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
 import { damage, nodeDocument, stateOf } from './salt-documents.ts';
 import { type SaltRig, startSalt, whyNoSalt } from './salt-rig.ts';
 
@@ -131,7 +131,6 @@ describe.skipIf(reason !== undefined)('a run of Salt has all of the right data, 
   afterAll(async () => {
     await rig?.stop();
     for (const host of hosts) host.stop();
-    removeWire();
     await Promise.all(Object.values(servers).map((server) => server.close()));
     if (folder !== undefined) rmSync(folder, { recursive: true });
   }, 30_000);

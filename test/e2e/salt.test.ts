@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FaultDocument, type FaultServer, type Mapping, startFaultServer } from './faults.ts';
-import { type Host, removeWire, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
+import { type Host, startHost, whyNoHost, WIRE_ADDRESS } from './host.ts';
 import { AWKWARD, changed, damage, failures, KEYS, nodeDocument, SECRET_UUID, stateOf, until } from './salt-documents.ts';
 import { ENGINE, type SaltRig, startSalt, type StateResult, VENV, whyNoSalt } from './salt-rig.ts';
 
@@ -66,7 +66,6 @@ describe.skipIf(reason !== undefined)('salt-master and salt-minion', () => {
   afterAll(async () => {
     await rig?.stop();
     host?.stop();
-    removeWire();
     await server?.close();
     if (folder !== undefined) rmSync(folder, { recursive: true });
   }, 30_000);
