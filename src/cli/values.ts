@@ -4,29 +4,104 @@ import type { Noun, Shape } from './nouns.ts';
 
 type Body = Record<string, unknown>;
 
-/** A field of an argument: `roles.hypervisor.cores=16`, `secrets.profile::db::password=...`. */
-const ASSIGNMENT = /^([A-Za-z_][\w-]*(?:\.[\w:-]*)*)=(.*)$/s;
+/**
+ * A field of an argument: `roles.hypervisor.cores=16`, `secrets.profile::db::password=...`. A key of a mapping that holds
+ * dots or other characters stands in quotes: `metadata."vm.swappiness"=10`.
+ */
+const ASSIGNMENT = /^([A-Za-z_][\w-]*(?:\.(?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w:-]*))*)=(.*)$/s;
+/** One part of its path. */
+const SEGMENT = /"(?:[^"\\]|\\.)*"|'[^']*'|[^.]+|(?<=^|\.)(?=\.|$)/gs;
 
 /** Whether an argument is `name=value` and not a key. */
 export function isAssignment(arg: string): boolean {
   return ASSIGNMENT.test(arg);
 }
 
+interface Assignment {
+  readonly arg: string;
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly text: string;
+}
+
+/** @throws CliError usage for what is no assignment */
+function readAssignment(noun: Noun, arg: string): Assignment {
+  const [, name, text] = ASSIGNMENT.exec(arg) ?? [];
+  if (name === undefined || text === undefined) {
+    const dotted = /^[A-Za-z_][\w-]*\.[^=]+=/.test(arg);
+    const quote = `a key with other characters than letters, digits, '_', '-' and ':' stands in quotes: 'metadata."a/b"=1'`;
+    throw new CliError('usage', `'${arg}' is not field=value`, [dotted ? quote : `fields of a ${noun.noun}: ${Object.keys(noun.write).join(', ')}`]);
+  }
+  return { arg, name, text, path: [...name.matchAll(SEGMENT)].map(([segment]) => unquoted(segment, arg)) };
+}
+
+function unquoted(segment: string, arg: string): string {
+  if (segment.startsWith("'")) return segment.slice(1, -1);
+  return segment.startsWith('"') ? String(parseJson(segment, arg)) : segment;
+}
+
+/** Values of the thing itself that arguments change in part. */
+export interface Merging {
+  readonly paths: readonly (readonly string[])[];
+  /** What was to be removed, and is not there. */
+  readonly absent: string[];
+}
+
 /**
  * Brings `field=value` arguments to a body, each value by the type of its field. What does not fit its
  * type is sent as it stands, so that the API says what is wrong with it.
+ * @param merging what `start` has from the thing itself: null removes a key of that
  * @throws CliError for what is no assignment, and for JSON that cannot be read
  */
-export function parseAssignments(noun: Noun, args: readonly string[], start: Body = {}): Body {
+export function parseAssignments(noun: Noun, args: readonly string[], start: Body = {}, merging?: Merging): Body {
   const body = structuredClone(start);
   const root: Shape = { type: 'object', props: noun.write };
   for (const arg of args) {
-    const match = ASSIGNMENT.exec(arg);
-    if (!match) throw new CliError('usage', `'${arg}' is not field=value`, [`fields of a ${noun.noun}: ${Object.keys(noun.write).join(', ')}`]);
-    const path = match[1]!.split('.');
-    assign(body, path, parseValue(shapeAt(root, path), match[2]!, match[1]!), arg);
+    const { name, path, text } = readAssignment(noun, arg);
+    const value = parseValue(shapeAt(root, path), text, name);
+    const removes = value === null && merging?.paths.some((base) => base.length < path.length && base.every((one, i) => one === path[i]));
+    if (removes && valueAt(body, path) === undefined) merging!.absent.push(name);
+    else assign(body, path, removes ? REMOVED : value, arg);
   }
   return body;
+}
+
+/**
+ * The paths at which arguments name parts of a value that the API takes as a whole: `data` of `data.motd=hello`.
+ * Not those that an argument, or `start`, gives as a whole before.
+ */
+export function wholesOf(noun: Noun, args: readonly string[], start: Body): string[][] {
+  const out = new Map<string, string[]>();
+  const given = new Set<string>();
+  for (const arg of args) {
+    const { path } = readAssignment(noun, arg);
+    for (let length = 1; length < path.length; length++) {
+      const base = path.slice(0, length);
+      const id = JSON.stringify(base);
+      if (given.has(id) || valueAt(start, base) !== undefined) break;
+      const shape = shapeAt({ type: 'object', props: noun.write }, base);
+      if (shape?.props) continue;
+      if (shape?.type === 'object' || shape?.type === 'array') out.set(id, base);
+      break;
+    }
+    given.add(JSON.stringify(path));
+  }
+  return [...out.values()];
+}
+
+/** What stands at a path of a body, if anything. */
+export function valueAt(body: unknown, path: readonly string[]): unknown {
+  let at = body;
+  for (const name of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) return undefined;
+    at = (at as Body)[name];
+  }
+  return at;
+}
+
+/** Puts a value at a path of a body. */
+export function putAt(body: Body, path: readonly string[], value: unknown): void {
+  assign(body, path, value, path.join('.'));
 }
 
 /** The shape at a path: into parts, lists (by number) and free-form objects. */
@@ -40,6 +115,8 @@ function shapeAt(root: Shape, path: readonly string[]): Shape | undefined {
   return at;
 }
 
+const REMOVED = Symbol('removed');
+
 function assign(body: Body, path: readonly string[], value: unknown, arg: string): void {
   let at: Body | unknown[] = body;
   for (const [i, name] of path.entries()) {
@@ -48,11 +125,17 @@ function assign(body: Body, path: readonly string[], value: unknown, arg: string
       throw new CliError('usage', `'${arg}': '${name}' must be the next number of the list, ${at.length}`);
     const box = at as Body;
     if (i === path.length - 1) {
-      define(box, String(key), value);
+      if (value === REMOVED && Array.isArray(at)) at.splice(Number(key), 1);
+      else if (value === REMOVED) delete box[name];
+      else define(box, String(key), value);
       return;
     }
     const inner: unknown = Object.hasOwn(box, String(key)) ? box[String(key)] : undefined;
-    if (typeof inner !== 'object' || inner === null) define(box, String(key), /^\d+$/.test(path[i + 1]!) ? [] : {});
+    if (inner !== undefined && inner !== null && typeof inner !== 'object') {
+      const place = path.slice(0, i + 1).join('.');
+      throw new CliError('usage', `'${arg}': ${place} is ${JSON.stringify(inner)}, not a mapping`, [`  ${place}=null before it removes that`]);
+    }
+    if (inner === undefined || inner === null) define(box, String(key), /^\d+$/.test(path[i + 1]!) ? [] : {});
     at = box[String(key)] as Body;
   }
 }

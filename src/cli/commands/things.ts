@@ -5,6 +5,7 @@ import { CliError } from '../exit.ts';
 import { readBodyFile } from '../file.ts';
 import { clientOptions, createClient, type Client, type ClientOptions } from '../http.ts';
 import { findNoun, keyOf, loadNouns, type Noun } from '../nouns.ts';
+import { overtaken, patchOf, type Patch } from '../merge.ts';
 import { changedPlan, planHeaders, planOptions, planPath, showPlan, type PlanAnswer, type PlanOptions } from '../plan.ts';
 import { columnsOf, rowsTable, thingText } from '../show.ts';
 import { clean, table, terminalWidth } from '../text.ts';
@@ -40,7 +41,9 @@ Values:
   cores=4  ram=2GiB  discard=true  customer=null  methods=KVM,QEMU
   roles.hypervisor.cores=16         a field of a part
   volumes.0.size=10GiB              a field of the first thing of a list
-  metadata='{"a": 1}'               JSON
+  metadata='{"a": 1}'               JSON, the whole of it
+  metadata.a=1  metadata.a=null     one key of it; the others stay, and null removes the key
+  'metadata."kernel.org/x"=1'       a key that holds dots or the like, in quotes that the shell leaves
   -f web.yaml, -f -                 a whole body from a file or stdin; field=value arguments go on top`;
 
 /** `corral get`, `create`, `set` and `delete`. */
@@ -96,7 +99,7 @@ Examples:
     .option('--upsert', 'make it when it is not there')
     .addHelpText(
       'after',
-      `${VALUES}\n\nExamples:\n  corral set vm 7 cores=8 ram=4GiB\n  corral set node hv1.example.com state=maintenance roles.ceph_mon=null\n  corral set site fra1 --upsert title=Frankfurt`,
+      `${VALUES}\n\nExamples:\n  corral set vm 7 cores=8 ram=4GiB\n  corral set node hv1.example.com state=maintenance roles.ceph_mon=null\n  corral set layer base data.motd=Hello data.banner=null -m "OPS-421"\n  corral set site fra1 --upsert title=Frankfurt`,
     )
     .action(set);
   planOptions(common(program.command('delete <noun> <key>').summary('delete a thing').description('Deletes a thing; refused while others refer to it.')))
@@ -192,9 +195,8 @@ async function showThing(noun: Noun, nouns: readonly Noun[], row: Row, { output,
   await write(quiet ? `${keyOf(noun, row)}\n` : `${thingText(noun, nouns, row)}\n`);
 }
 
-async function bodyOf(noun: Noun, args: readonly string[], file: string | undefined): Promise<Record<string, unknown>> {
-  const start = file === undefined ? {} : withSizes(noun, await readBodyFile(file));
-  return parseAssignments(noun, args, start);
+async function startOf(noun: Noun, file: string | undefined): Promise<Record<string, unknown>> {
+  return file === undefined ? {} : withSizes(noun, await readBodyFile(file));
 }
 
 function may(noun: Noun, verb: 'create' | 'set' | 'delete'): void {
@@ -206,7 +208,7 @@ async function create(name: string, args: readonly string[], options: WriteOptio
   const nouns = await loadNouns();
   const noun = findNoun(nouns, name);
   may(noun, 'create');
-  const body = await bodyOf(noun, args, options.file);
+  const body = parseAssignments(noun, args, await startOf(noun, options.file));
   await submit(noun, nouns, 'POST', `/api/v1/${noun.route}`, options, { body });
 }
 
@@ -214,10 +216,13 @@ async function set(name: string, key: string, args: readonly string[], options: 
   const nouns = await loadNouns();
   const noun = findNoun(nouns, name);
   may(noun, 'set');
-  const body = await bodyOf(noun, args, options.file);
-  if (Object.keys(body).length === 0 && !options.upsert)
+  const start = await startOf(noun, options.file);
+  if (Object.keys(start).length + args.length === 0 && !options.upsert)
     throw new CliError('usage', 'nothing to set: give field=value, or -f file', [`fields of a ${noun.noun}: ${Object.keys(noun.write).join(', ')}`]);
-  await submit(noun, nouns, options.upsert ? 'PUT' : 'PATCH', pathOf(noun, key), options, { body, key });
+  const [client, path] = [createClient(options), pathOf(noun, key)];
+  const hints = (problem: ProblemBody): string[] => byName(noun, key, problem);
+  const patch = await patchOf(noun, args, start, { client, path, upsert: options.upsert ?? false, expected: options.ifVersion, hints });
+  await submit(noun, nouns, options.upsert ? 'PUT' : 'PATCH', path, options, { patch, body: patch.body, key });
 }
 
 async function remove(name: string, key: string, options: WriteOptions): Promise<void> {
@@ -234,13 +239,18 @@ async function submit(
   method: string,
   path: string,
   options: WriteOptions,
-  { key, ...sent }: { body?: unknown; key?: string },
+  { key, patch, ...sent }: { body?: unknown; key?: string; patch?: Patch },
 ): Promise<void> {
   const { body } = await createClient(options).ask(method, planPath(path, options), {
     ...sent,
-    headers: { ...guard(options.ifVersion), ...planHeaders(options) },
+    headers: { ...guard(options.ifVersion ?? patch?.version), ...planHeaders(options) },
     json: options.output === 'json',
-    hints: (problem) => [...hintsOf(noun, problem.errors ?? []), ...(key === undefined ? [] : byName(noun, key, problem)), ...changedPlan(problem, nouns)],
+    hints: (problem) => [
+      ...hintsOf(noun, problem.errors ?? []),
+      ...(key === undefined ? [] : byName(noun, key, problem)),
+      ...(patch ? overtaken(patch, problem) : []),
+      ...changedPlan(problem, nouns),
+    ],
   });
   if (options.plan) return showPlan(JSON.parse(body.toString()) as PlanAnswer, options);
   if (method !== 'DELETE') await showThing(noun, nouns, JSON.parse(body.toString()) as Row, options);
