@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Field, Model } from '../db/catalog.ts';
 import { isRecord } from '../kernel/codec.ts';
 import { Problem } from '../kernel/problem.ts';
@@ -35,6 +36,39 @@ export function fromForm(model: Model, form: Readonly<Record<string, unknown>>, 
     out[name] = parseExtra(value);
   }
   return Object.fromEntries(Object.entries(out).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * What a form changes of a row: it sends all fields, and those that are as they were are nobody's wish. Sent along they
+ * would be one, such as the `cores_max` of before with more `cores`.
+ */
+export function changedFields(model: Model, row: Readonly<Record<string, unknown>>, input: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const out = differing(model, row, input);
+  for (const [name, parts] of Object.entries(model.parts)) {
+    const [given, saved] = [input[name], row[name]];
+    if (!isRecord(given)) continue;
+    const roles = Object.entries(given).flatMap(([part, value]): [string, unknown][] => {
+      const before = isRecord(saved) ? saved[part] : undefined;
+      if (!isRecord(value) || !isRecord(before) || !parts[part]) return [[part, value]];
+      const changed = differing(parts[part], before, value);
+      return Object.keys(changed).length === 0 ? [] : [[part, changed]];
+    });
+    if (roles.length === 0) delete out[name];
+    else out[name] = Object.fromEntries(roles);
+  }
+  return out;
+}
+
+function differing(model: Model, row: Readonly<Record<string, unknown>>, input: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(input).filter(([name, value]) => {
+      const field = model.field.get(name);
+      if (!field || field.writeOnly) return true;
+      /* Ticks have no order. */
+      const comparable = (one: unknown): unknown => (field.choices && Array.isArray(one) ? [...(one as unknown[])].sort() : (one ?? null));
+      return !isDeepStrictEqual(comparable(value), comparable(row[name]));
+    }),
+  );
 }
 
 function parseExtra(value: unknown): unknown {

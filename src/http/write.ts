@@ -1,15 +1,15 @@
 import type { Context } from 'hono';
 import { parseRowQuery } from '../db/query.ts';
 import { toProblem } from '../db/errors.ts';
-import type { Row } from '../db/read.ts';
-import { Planned, withOrigin, type Origin } from '../db/transaction.ts';
+import { getRow, type Row } from '../db/read.ts';
+import { Planned, withOrigin, type Origin, type Values } from '../db/transaction.ts';
 import { changeThing, createThing, deleteThing, putThing } from '../db/write.ts';
 import type { Model } from '../db/catalog.ts';
 import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
 import { guardOf, type Guard } from '../kernel/etag.ts';
 import { Problem } from '../kernel/problem.ts';
 import { answer, formatOf, type Env, type Services } from './answer.ts';
-import { fromForm } from './form.ts';
+import { changedFields, fromForm } from './form.ts';
 import { formAgain } from './forms.ts';
 import { idempotent, type Kept } from './idempotency.ts';
 import { originOf } from './origin.ts';
@@ -46,7 +46,7 @@ export async function write(services: Services, context: Ctx, target: Target, po
   /* A form says here what it means. */
   if (form) for (const action of actionsOf(method, key)) context.get('identity')!.rights.demand(`${model.resource.noun}:${action}`);
   try {
-    const input = form ? fromForm(model, form, method === 'POST') : body;
+    const input = form ? await formInput(services, target, form, method, versions) : body;
     const origin = { ...originOf(context), ...planOrigin(planning) };
     const keep = (row: unknown): Kept => keptRow(model, row as Row);
     const work = (own: Origin): Promise<Response> => carryOut(services, context, model, key, method, input, versions, own);
@@ -61,6 +61,15 @@ export async function write(services: Services, context: Ctx, target: Target, po
       return formAgain(services, context, target, form, problem, guard);
     throw problem;
   }
+}
+
+/** What a form asks for; of a change, what is other than in the row that the form was made of. */
+async function formInput(services: Services, { model, key }: Target, form: Values, method: string, versions: Guard): Promise<Values> {
+  const input = fromForm(model, form, method === 'POST');
+  if (method !== 'PATCH' || key === undefined) return input;
+  const row = await getRow(services.db(), services.catalog, model, key);
+  /* A form that is older than the row is refused, with all that it holds. */
+  return versions === 'any' || versions?.includes(row['version'] as number) ? changedFields(model, row, input) : input;
 }
 
 /** What a write of this method answers; `value` is what its verb returns. */

@@ -15,7 +15,8 @@ const json = async (path: string): Promise<Record<string, unknown>> => (await (a
 test('an edit form that is sent as it came changes nothing, for every row of every noun', async () => {
   let forms = 0;
   const version = async (): Promise<string | null> => (await corral.request('/enc/hv1.example.com')).headers.get('corral-document');
-  const before = await version();
+  const changes = async (): Promise<unknown> => (await corral.pool.query('select count(*) from change')).rows[0];
+  const before = [await version(), await changes()];
   for (const model of corral.catalog.models) {
     if (model.resource.readOnly || model.resource.without?.includes('update')) continue;
     const listed = await json(`/api/v1/${model.route}`);
@@ -32,7 +33,7 @@ test('an edit form that is sent as it came changes nothing, for every row of eve
     }
   }
   expect(forms).toBeGreaterThan(20);
-  expect(await version()).toBe(before);
+  expect([await version(), await changes()]).toEqual(before);
 });
 
 test('a node, then a virtual machine, are made, changed and deleted with forms alone', async () => {
@@ -76,6 +77,66 @@ test('a node, then a virtual machine, are made, changed and deleted with forms a
   const gone = await post(corral, removal.attributes['action']!, submission(removal));
   expect([gone.status, gone.location]).toEqual([303, '/api/v1/vms']);
   expect((await get(corral, created.location!)).status).toBe(404);
+});
+
+describe('an edit form sends what was changed, and nothing else', () => {
+  const fields = (change: Record<string, unknown>, noun: string): string[] => {
+    const rows = (change['rows'] as { noun: string; after: Record<string, unknown> }[]).filter((row) => row.noun === noun);
+    return rows.flatMap((row) => Object.keys(row.after)).sort();
+  };
+  const last = async (): Promise<Record<string, unknown>> => {
+    const { changes } = (await json('/api/v1/changes?limit=1')) as { changes: { number: number }[] };
+    return json(`/api/v1/changes/${changes[0]!.number}`);
+  };
+
+  test('so that a virtual machine grows, with its headroom', async () => {
+    const { id } = (await corral.make('vm', { name: 'grows', cores: 2, ram: 2 ** 30, method: 'QEMU' })) as { id: number };
+    const path = `/api/v1/vms/${id}`;
+    const edit = async (): Promise<URLSearchParams> => submission(formOf((await get(corral, `/forms/vms/${id}`)).page, path));
+    const larger = await edit();
+    expect([larger.get('cores'), larger.get('cores_max')]).toEqual(['2', '2']);
+    larger.set('cores', '4');
+    larger.set('ram', '2 GiB');
+    expect((await post(corral, path, larger)).status).toBe(303);
+    expect(await json(path)).toMatchObject({ cores: 4, cores_max: 4, ram: 2 ** 31, ram_max: 2 ** 31, name: 'grows' });
+    expect(fields(await last(), 'vm')).toEqual(['cores', 'cores_max', 'ram', 'ram_max']);
+    /* The plan, and what is done when the person agrees to it. */
+    const again = await edit();
+    again.set('cores', '8');
+    const plan = await post(corral, `${path}?dry_run=true`, again);
+    expect(plan.status).toBe(200);
+    expect((await post(corral, path, submission(formOf(plan.page, path)))).status).toBe(303);
+    expect(await json(path)).toMatchObject({ cores: 8, cores_max: 8, ram: 2 ** 31 });
+    /* Who says it wrong himself is told so. */
+    const wrong = await edit();
+    wrong.set('cores', '16');
+    wrong.set('cores_max', '12');
+    const refused = await post(corral, path, wrong);
+    expect([refused.status, text(byId(refused.page, 'f-cores_max-error')!)]).toEqual([422, expect.stringContaining('at least cores')]);
+    expect(submission(formOf(refused.page, path)).get('cores')).toBe('16');
+  });
+
+  test('of a role, only its changed fields', async () => {
+    const row = await json('/api/v1/nodes/hv1.example.com');
+    const path = `/api/v1/nodes/${String(row['id'])}`;
+    const sent = submission(formOf((await get(corral, '/forms/nodes/hv1.example.com')).page, path));
+    sent.set('roles.hypervisor.cores', '20');
+    expect((await post(corral, path, sent)).status).toBe(303);
+    const change = await last();
+    expect([fields(change, 'hypervisor'), fields(change, 'ceph_mon'), fields(change, 'ceph_osd_node')]).toEqual([['cores'], [], []]);
+    expect(((await json(path))['roles'] as { hypervisor: object }).hypervisor).toMatchObject({ cores: 20, cpu_overcommit: 1.25, ram: 2 ** 36 + 4096 });
+  });
+
+  test('and an emptied field is a change', async () => {
+    const row = await json('/api/v1/customers/acme');
+    const path = `/api/v1/customers/${String(row['id'])}`;
+    const sent = submission(formOf((await get(corral, '/forms/customers/acme')).page, path));
+    sent.set('email', '');
+    expect((await post(corral, path, sent)).status).toBe(303);
+    expect(fields(await last(), 'customer')).toEqual(['email']);
+    expect(await json(path)).toMatchObject({ email: null, title: row['title'] });
+    await corral.request(path, { method: 'PATCH', body: JSON.stringify({ email: row['email'] }), headers: { 'content-type': 'application/json' } });
+  });
 });
 
 test('a role that is unticked goes; the last one is refused at the roles', async () => {
