@@ -165,15 +165,17 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     const format = formatOf(context);
     allow(context.get('identity')!, 'read');
     const { rights } = context.get('identity')!;
-    const counts = await countRows(services.db(), rights.catalogOf(services.catalog));
-    /* Of the fleet as a whole only those are told who may see all of it. */
+    const catalog = rights.catalogOf(services.catalog);
+    const counts = await countRows(services.db(), catalog);
+    /* Documents are for those only who may see all of the fleet. */
     const all = rights.mayEverywhere('node:read');
     const { rows } =
       format === 'html' && all
         ? await services.pool.query<{ fqdn: string }>("select fqdn from node where state <> 'deactivated' order by id limit 1")
         : { rows: [] };
-    const statuses = all ? await countStatuses(services.db()) : {};
-    return answer(context, format, { version: services.version, counts, ...(all ? { node_status: statuses } : {}), api: '/api/v1', docs: '/docs' }, () =>
+    const hosts = catalog.byRoute('nodes') !== undefined;
+    const statuses = hosts ? await countStatuses(services.db(), catalog) : {};
+    return answer(context, format, { version: services.version, counts, ...(hosts ? { node_status: statuses } : {}), api: '/api/v1', docs: '/docs' }, () =>
       services.pages.home(pageContext(services, context), counts, statuses, rows[0]?.fqdn),
     );
   });

@@ -116,9 +116,9 @@ export function restrict(whole: Catalog, condition: (resource: Resource) => RawB
     /* Who sees all of them learns nothing from a refusal. */
     const sole = all(noun) ? [] : (model.resource.sole ?? []);
     const fields = model.fields.filter((field) => shown(field.ref)).map((field) => (sole.includes(field.name) ? { ...field, readOnly: true } : field));
-    /* What hosts make of it is told by hosts' names. */
+    /* What hosts make of it is told by hosts' names: of those that are seen. */
     const { observed, ...rest } = model.resource;
-    const resource = observed && all('node') ? model.resource : rest;
+    const resource = observed && seen.has('node') ? model.resource : rest;
     const columns = resource.columns.filter((name) => !model.field.has(name) || fields.some((field) => field.name === name));
     seen.set(noun, { ...model, resource: { ...resource, columns }, fields, field: new Map(fields.map((field) => [field.name, field])), reverse: [] });
   }

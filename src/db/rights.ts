@@ -1,6 +1,6 @@
 import { sql, type RawBuilder } from 'kysely';
 import { Problem } from '../kernel/problem.ts';
-import type { Place, Resource } from '../kernel/resource.ts';
+import type { Place, Resource, Within } from '../kernel/resource.ts';
 import { restrict, type Catalog, type Model } from './catalog.ts';
 import type { Db } from './read.ts';
 
@@ -69,31 +69,30 @@ export class Rights {
   /** SQL that it may do this with the row of this alias; true and false where that does not depend on the row. */
   condition(resource: Resource, action: Action, alias: string): RawBuilder<unknown> | boolean {
     const own = this.owns(resource, action, alias);
-    /* To be seen by all is not to be changed by all. */
-    const open = action === 'read' && own !== true && this.may(`${resource.noun}:read`) ? resource.open?.(alias) : undefined;
-    if (open === undefined) return own;
-    return own === false ? open : sql`(${own} or ${open})`;
+    /* To be seen is not to be changed. */
+    if (action !== 'read' || own === true || !this.may(`${resource.noun}:read`)) return own;
+    const open = resource.open?.(alias);
+    return anyOf([...(own === false ? [] : [own]), ...lying(this.#places(`${resource.noun}:read`), resource.seen, alias), ...(open ? [open] : [])]);
   }
 
-  /** The same without what is open to everybody: what lies in the places that its grants are for. */
+  /** The same without what may only be seen: what lies in the places that its grants are for. */
   owns(resource: Resource, action: Action, alias: string, fromAbove = action === 'create'): RawBuilder<unknown> | boolean {
     const permission = `${resource.noun}:${action}`;
     if (this.mayEverywhere(permission)) return true;
+    const places = this.#places(permission);
+    /* A place is never made within itself, nor are its limits set there. */
+    if (fromAbove) places.delete(resource.noun as Place);
+    return anyOf(lying(places, resource.within, alias));
+  }
+
+  /** The places that a permission is given for. */
+  #places(permission: string): Map<Place, number[]> {
     const ids = new Map<Place, number[]>();
     for (const { has, where } of this.#grants) {
       if (where === undefined || !has(permission)) continue;
       ids.set(where.place, [...(ids.get(where.place) ?? []), where.id]);
     }
-    /* A place is never made within itself, nor are its limits set there. */
-    if (fromAbove) ids.delete(resource.noun as Place);
-    const parts = [...ids].flatMap(
-      ([place, list]) =>
-        resource.within?.[place]?.(
-          alias,
-          list.sort((a, b) => a - b),
-        ) ?? [],
-    );
-    return parts.length > 0 && sql`(${sql.join(parts, sql` or `)})`;
+    return ids;
   }
 
   /** The catalog in which each noun has the rows that may be read, and only they. */
@@ -141,6 +140,19 @@ export class Rights {
     if (rows[0]!.n < ids.length) throw forbidden(this.who, permission, 'there');
   }
 }
+
+/** SQL that the row of this alias lies in one of these places: a condition for each kind of place. */
+function lying(places: ReadonlyMap<Place, readonly number[]>, within: Within | undefined, alias: string): RawBuilder<unknown>[] {
+  return [...places].flatMap(
+    ([place, ids]) =>
+      within?.[place]?.(
+        alias,
+        ids.toSorted((a, b) => a - b),
+      ) ?? [],
+  );
+}
+
+const anyOf = (conditions: readonly RawBuilder<unknown>[]): RawBuilder<unknown> | boolean => conditions.length > 0 && sql`(${sql.join(conditions, sql` or `)})`;
 
 function forbidden(who: string, permission: string, where?: string): Problem {
   return new Problem('forbidden', `${who} may not do that${where === undefined ? '' : ` ${where}`}: the permission ${permission} is missing`, {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Model } from '../db/catalog.ts';
+import type { Catalog, Model } from '../db/catalog.ts';
 import type { Db } from '../db/read.ts';
 import type { Store } from '../db/transaction.ts';
 import { fault, Problem } from '../kernel/problem.ts';
@@ -34,11 +34,11 @@ export function parseWait(model: Model, params: URLSearchParams): number | undef
  * A thing that no host builds (a free volume in a shared pool) is not waited for.
  * @param milliseconds at most
  * @param signal of the client: it went away
- * @returns how far the hosts are; undefined when the thing is gone
+ * @returns how far the hosts are; undefined when the thing is gone, or none of its hosts is seen
  * @throws Problem unavailable when the process stops
  */
 export async function untilConverged(
-  { hub, store, db }: { readonly hub: Hub; readonly store: Pick<Store, 'secrets'>; readonly db: () => Db },
+  { hub, store, db }: { readonly hub: Hub; readonly store: Pick<Store, 'secrets' | 'catalog'>; readonly db: () => Db },
   model: Model,
   id: number,
   milliseconds: number,
@@ -69,7 +69,7 @@ export async function untilConverged(
     for (;;) {
       news = false;
       /* Watched first and read then, and read again where a host came new. */
-      for (const node of await hostsOf(db(), model, id)) {
+      for (const node of await hostsOf(db(), store.catalog, model, id)) {
         if (watched.has(node)) continue;
         watched.set(node, hub.watch(node, subscriber));
         news = true;
@@ -86,11 +86,11 @@ export async function untilConverged(
   }
 }
 
-/** The ids of the nodes that build a thing now. */
-async function hostsOf(db: Db, model: Model, id: number): Promise<number[]> {
+/** The ids of the nodes that build a thing now, of those that are seen. */
+async function hostsOf(db: Db, catalog: Catalog, model: Model, id: number): Promise<number[]> {
   const { rows } = await sql<{
     node_id: string | null;
   }>`select h.node_id from ${sql.id(model.table)} as t, lateral (${model.resource.observed!.nodes('t')}) as h (node_id)
-    where t.id = ${id} and h.node_id is not null`.execute(db);
+    where t.id = ${id} and h.node_id in (select n.id from ${catalog.byNoun('node').source} as n)`.execute(db);
   return rows.map((row) => Number(row.node_id));
 }

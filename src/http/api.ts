@@ -134,7 +134,7 @@ async function showConverged(
 /** `/convergence`: asked at, served at, applied at, and why not. */
 async function showConvergence(services: Services, context: Ctx, model: Model, key: string): Promise<Response> {
   parseRowQuery(model, new URL(context.req.url).searchParams);
-  const convergence = await convergenceOfKey(services, model, key);
+  const convergence = await convergenceOfKey(services, context.get('identity')!.rights, model, key);
   if (formatOf(context) === 'html') return context.redirect(`${keyHref(model, key)}#convergence`, 303);
   return answer(context, formatOf(context), convergence, () => '');
 }

@@ -57,6 +57,8 @@ export interface Resource {
    * of these sites, customers or projects. A place that is not here has none of the noun's rows.
    */
   readonly within?: Within;
+  /** Where a row may be read and not written, beside `within`: a customer's networks by those who work in one of its projects. */
+  readonly seen?: Within;
   /** SQL that whoever may read the noun somewhere may read the row of this alias: images, public networks. */
   readonly open?: (alias: string) => RawBuilder<unknown>;
   /** Fields that are unique over the whole fleet: who sees only a part of it may not choose them, for a refusal would tell of others. */
@@ -72,10 +74,10 @@ export type Place = 'site' | 'customer' | 'project';
 
 export type Within = Readonly<Partial<Record<Place, (alias: string, ids: readonly number[]) => RawBuilder<unknown>>>>;
 
-/** A row belongs where what this column names does. */
-export function through(column: string, parent: Resource): Within {
+/** A row belongs where what this column names does; or is seen there. */
+export function through(column: string, parent: Resource, how: 'within' | 'seen' = 'within'): Within {
   const alias = `w_${parent.noun}`;
-  const places = Object.entries(parent.within ?? {}) as [Place, NonNullable<Within[Place]>][];
+  const places = Object.entries(parent[how] ?? {}) as [Place, NonNullable<Within[Place]>][];
   return Object.fromEntries(
     places.map(([place, holds]) => [
       place,
@@ -123,7 +125,7 @@ export interface Observed {
   readonly kind?: string;
   /** Name of the thing on the host. */
   readonly name: (alias: string) => RawBuilder<unknown>;
-  /** The ids of the nodes whose documents hold it: a select of one column. */
+  /** The ids of the nodes whose documents hold it: a select of one column. Who asks is told of those that he may see. */
   readonly nodes: (alias: string) => RawBuilder<unknown>;
   /** What it is asked to be, as hosts name it; `present` when left out. */
   readonly desired?: (alias: string) => RawBuilder<unknown>;

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { Model } from '../db/catalog.ts';
 import type { Db } from '../db/read.ts';
 import type { Store } from '../db/transaction.ts';
@@ -14,24 +14,30 @@ interface LoadedRow extends Known {
   readonly entry: string | null;
 }
 
+/** What secrets are opened with, and the nouns as they are seen. */
+type Seen = Pick<Store, 'secrets' | 'catalog'>;
+
 /**
- * How far the hosts are with things of one noun, by id. Two statements at most, whatever the number.
+ * How far the hosts are with things of one noun, by id: those hosts that the catalog has. A thing whose hosts are all
+ * hidden is left out. Two statements at most, whatever the number.
  * @param model of a noun whose declaration has `observed`
  */
-export async function convergencesOf(store: Pick<Store, 'secrets'>, db: Db, model: Model, ids: readonly number[]): Promise<Map<number, Convergence>> {
+export async function convergencesOf(store: Seen, db: Db, model: Model, ids: readonly number[]): Promise<Map<number, Convergence>> {
   const { observed } = model.resource;
   if (!observed) throw new Error(`no host builds a ${model.resource.noun}`);
   if (ids.length === 0) return new Map();
+  const { source } = store.catalog.byNoun('node');
+  const held = observed.held?.('t') ?? sql`null::text`;
   const json = await sql<{ row: LoadedRow }>`select row_to_json(x) as row from (
     select t.id, n.id as node_id, n.fqdn, n.state as node_state, ${observed.kind ?? null}::text as kind, ${observed.name('t')} as name,
-      ${observed.desired?.('t') ?? sql`'present'`} as desired, ${observed.held?.('t') ?? sql`null::text`} as held, t.updated_at as changed_at, d.number || '-' || d.hash as current, d.built_at,
+      ${observed.desired?.('t') ?? sql`'present'`} as desired, ${store.catalog === store.catalog.whole ? held : named(source, held)} as held, t.updated_at as changed_at, d.number || '-' || d.hash as current, d.built_at,
       ${statusSql('s')} as status, s.outcome, s.message, s.served, s.served_at, s.applied, s.applied_at, s.reported_at, s.heartbeat_at, s.running_since,
       o.state, o.pending, o.result, o.error, o.result_at, o.observed_at, o.entry
     from ${sql.id(model.table)} as t
-      left join lateral (${observed.nodes('t')}) as h (node_id) on true left join node n on n.id = h.node_id
+      left join lateral (${observed.nodes('t')}) as h (node_id) on true left join ${source} as n on n.id = h.node_id
       left join document d on d.node_id = n.id left join node_status s on s.node_id = n.id
       left join observation o on o.node_id = n.id and o.kind = ${observed.kind ?? null}::text and o.name = ${observed.name('t')}
-    where t.id = any(${[...ids]}::bigint[]) order by t.id, n.fqdn) x`.execute(db);
+    where t.id = any(${[...ids]}::bigint[]) and (h.node_id is null or n.id is not null) order by t.id, n.fqdn) x`.execute(db);
   const rows = json.rows.map(({ row }) => row);
   const behind = rows.filter((row) => row.node_id !== null && row.entry !== null && row.applied !== row.current);
   const digests = await digestsOf(store, db, [...new Set(behind.map((row) => row.node_id))]);
@@ -45,8 +51,12 @@ export async function convergencesOf(store: Pick<Store, 'secrets'>, db: Db, mode
   return new Map([...hosts].map(([id, list]) => [id, together(list)]));
 }
 
-/** How far the hosts are with one thing; undefined when there is none of this id. */
-export async function convergenceOf(store: Pick<Store, 'secrets'>, db: Db, model: Model, id: number): Promise<Convergence | undefined> {
+/** SQL of a host's name; empty where it is not seen. */
+const named = (nodes: RawBuilder<unknown>, fqdn: RawBuilder<unknown>): RawBuilder<unknown> =>
+  sql`(select coalesce((select x.fqdn from ${nodes} as x where x.fqdn = y.held), '') from (select ${fqdn} as held) as y where y.held is not null)`;
+
+/** How far the hosts are with one thing; undefined when there is none of this id, or none of its hosts is seen. */
+export async function convergenceOf(store: Seen, db: Db, model: Model, id: number): Promise<Convergence | undefined> {
   return (await convergencesOf(store, db, model, [id])).get(id);
 }
 

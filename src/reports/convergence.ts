@@ -31,7 +31,7 @@ export interface Known {
   readonly kind: string | undefined;
   readonly name: string;
   readonly desired: string;
-  /** The host that must let go of it first. */
+  /** The host that must let go of it first; empty: one that is not to be named. */
   readonly held: string | null;
   readonly changed_at: string;
   readonly current: string;
@@ -101,7 +101,7 @@ function judge(one: Known): [ConvergenceState, string | null] {
   const { fqdn } = one;
   if (fqdn === null) return ['unknown', 'No host has it in its document'];
   if (one.node_state === 'deactivated') return ['held', `${fqdn} is deactivated, and its documents are not served`];
-  if (one.held !== null && one.desired !== 'stopped') return ['held', `It waits until ${one.held} has removed it`];
+  if (one.held !== null && one.desired !== 'stopped') return ['held', `It waits until ${one.held || 'another host'} has removed it`];
   const thing = one.kind === undefined ? fqdn : `${typeName(one.kind)}[${one.name}]`;
   if (applies(one)) {
     if (one.kind === undefined && one.outcome === 'failed' && one.served === one.current)

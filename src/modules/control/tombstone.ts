@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { f, ref, type Resource } from '../../kernel/resource.ts';
+import { f, ref, through, type Resource } from '../../kernel/resource.ts';
+import { node } from '../place/node.ts';
 import { Tombstone, tombstoneKinds } from './document.ts';
 
 export const tombstone: Resource = {
@@ -19,5 +20,6 @@ export const tombstone: Resource = {
     detail: f.json('What the host needs to find it.'),
   },
   without: ['create', 'update'],
+  within: through('node_id', node),
   columns: ['node', 'kind', 'name', 'created_at'],
 };

@@ -3,8 +3,8 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
 import { ip } from '../../kernel/net.ts';
-import { at, f, ref, type Resource } from '../../kernel/resource.ts';
-import { Customer } from '../people/customer.ts';
+import { at, f, ref, through, type Resource } from '../../kernel/resource.ts';
+import { Customer, customer } from '../people/customer.ts';
 import { purposes } from '../place/node-interface.ts';
 
 const kinds = ['flat', 'vlan', 'vxlan', 'routed'] as const;
@@ -63,6 +63,7 @@ export const network: Resource = {
     is_default: z.boolean().describe('New virtual machines are members of it when nothing else is asked; at most one network is.'),
   },
   within: { customer: at('customer_id') },
+  seen: through('customer_id', customer, 'seen'),
   sole: ['kind', 'vlan_tag', 'vxlan_id', 'vxlan_group', 'mtu', 'purpose', 'is_default'],
   open: (a) => sql`${sql.id(a)}.customer_id is null and ${sql.id(a)}.purpose = 'public'`,
   columns: ['name', 'kind', 'vlan_tag', 'vxlan_id', 'mtu', 'purpose', 'is_default'],

@@ -59,6 +59,7 @@ export const subnet: Resource = {
   },
   immutable: ['cidr', 'network'],
   within: through('network_id', network),
+  seen: through('network_id', network, 'seen'),
   open: (a) => sql`${sql.id(a)}.network_id in (select w.id from network w where ${network.open!('w')})`,
   columns: ['cidr', 'network', 'gateway', 'dhcp', 'dns'],
   shared: true,

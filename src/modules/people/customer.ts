@@ -26,8 +26,8 @@ export const customer: Resource = {
     email: z.email('must be an e-mail address').max(254).nullable().describe('Where to reach them.'),
     ...quotaFields,
   },
-  within: {
-    customer: at('id'),
+  within: { customer: at('id') },
+  seen: {
     project: (a, ids) => sql`${sql.id(a)}.id in (select p.customer_id from project p where p.id = any(${idList(ids)}))`,
   },
   columns: ['name', 'title', 'email'],

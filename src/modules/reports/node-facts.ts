@@ -1,8 +1,8 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { z } from 'zod';
 import { base } from '../../db/base.ts';
-import { ref, type Resource } from '../../kernel/resource.ts';
-import { Node } from '../place/node.ts';
+import { ref, through, type Resource } from '../../kernel/resource.ts';
+import { Node, node } from '../place/node.ts';
 
 /** What a host says it is made of; written when it changes. */
 export const NodeFacts = defineEntity({
@@ -35,6 +35,7 @@ export const nodeFacts: Resource = {
     tool_facts: z.record(z.string(), z.json()).describe("Facter's facts, where Puppet sends them through the PuppetDB wire."),
     tool_at: z.string().nullable().describe('When those came.'),
   },
+  within: through('node_id', node),
   columns: ['node', 'observed_at', 'tool_at'],
   readOnly: true,
 };

@@ -1,8 +1,8 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
-import { ref, type Resource } from '../../kernel/resource.ts';
-import { Node } from '../place/node.ts';
+import { ref, through, type Resource } from '../../kernel/resource.ts';
+import { Node, node } from '../place/node.ts';
 
 /** Kinds of things on hosts, as the host package names them. */
 export const kinds = [
@@ -72,6 +72,7 @@ export const observation: Resource = {
     error: z.string().nullable().describe('Why it failed or was skipped.'),
     result_at: z.string().nullable().describe('When the run began that first said so.'),
   },
+  within: through('node_id', node),
   columns: ['node', 'kind', 'name', 'state', 'managed', 'result', 'error'],
   /* What Corral did not make comes first. */
   sort: 'managed,kind,name',

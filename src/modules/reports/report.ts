@@ -1,8 +1,8 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { z } from 'zod';
 import { base, oneOf } from '../../db/base.ts';
-import { ref, type Resource } from '../../kernel/resource.ts';
-import { Node } from '../place/node.ts';
+import { ref, through, type Resource } from '../../kernel/resource.ts';
+import { Node, node } from '../place/node.ts';
 import { outcomes } from './status.ts';
 
 export const tools = ['puppet', 'salt'] as const;
@@ -64,6 +64,7 @@ export const report: Resource = {
     resources: z.array(z.json()).describe('Those that changed, failed, were skipped, would have changed or wait for a restart, with changes and errors.'),
     logs: z.array(z.json()).describe('What it logged from notice up: level, message, source, at.'),
   },
+  within: through('node_id', node),
   columns: ['began_at', 'node', 'outcome', 'tool', 'applied', 'message'],
   sort: '-began_at',
   readOnly: true,
