@@ -5,6 +5,7 @@ import { keepClearing } from './changes/retention.ts';
 import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
 import { sweepLogins } from './auth/people/sessions.ts';
 import { loginSettings } from './auth/people/settings.ts';
+import { keepPruning } from './documents/lookup.load.ts';
 import { clearIdempotency } from './http/idempotency.ts';
 import { loadDemo } from './fleet/demo.ts';
 import type { Config } from './kernel/config.ts';
@@ -113,6 +114,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
   const stopClearing = clearIdempotency(corral.pool, (message, error) => log.warn({ err: error }, message));
   const stopSweepingCounts = sweepBuckets(corral.pool, (message, error) => log.warn({ err: error }, message));
   const stopForgetting = keepClearing(corral.pool, config.history_days, (message, error) => log.warn({ err: error }, message));
+  const stopPruning = keepPruning(corral.pool, (message, error) => log.warn({ err: error }, message));
   const { address, port, family } = server.address() as AddressInfo;
   const url = config.public_url ?? `${tls?.options ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   return {
@@ -141,6 +143,7 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
       stopSweeping();
       stopSweepingCounts();
       await stopForgetting();
+      await stopPruning();
       await corral.close();
     },
   };

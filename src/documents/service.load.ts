@@ -1,29 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import type pg from 'pg';
-import {
-  allow,
-  badToken,
-  goodFrom,
-  noteUse,
-  noToken,
-  plainAddress,
-  TOKEN_COLUMNS,
-  tokenIdentity,
-  type BindingRow,
-  type Identity,
-  type TokenKind,
-} from '../auth/identity.ts';
+import { allow, noToken, plainAddress, type Identity } from '../auth/identity.ts';
 import type { ClientCertificates } from '../auth/certificates.ts';
 import { toMsgpack } from '../kernel/codec.ts';
 import type { Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import { Proxies } from '../kernel/proxy.ts';
 import type { SecretBox } from '../kernel/secret.ts';
-import { hashToken } from '../modules/control/token.verbs.ts';
 import type { DocumentBody } from './document.ts';
 import { encOf } from './enc.ts';
 import { hieraOf } from './hiera.ts';
 import { DocumentHistory } from './history.load.ts';
+import { Lookup, type Found, type FoundNode } from './lookup.load.ts';
 import { pillarOf } from './pillar.ts';
 import { openBody } from './rebuild.load.ts';
 import { topsOf } from './tops.ts';
@@ -31,22 +19,6 @@ import { toYaml } from './yaml.ts';
 
 /** The envelopes of a document. `documents` is what Corral's own Puppet client reads: ENC and Hiera of one version. */
 export type Envelope = 'enc' | 'hiera' | 'pillar' | 'tops' | 'documents';
-
-/** What a request was found to be about. */
-export interface Found {
-  readonly identity: Identity;
-  /** Undefined: no such node. */
-  readonly node:
-    | {
-        readonly id: number;
-        readonly fqdn: string;
-        readonly state: string;
-        readonly manager: 'puppet' | 'salt';
-        readonly version: string;
-        readonly spread: number;
-      }
-    | undefined;
-}
 
 export interface Rendered {
   readonly bytes: Buffer;
@@ -56,64 +28,16 @@ export interface Rendered {
   readonly version: string;
 }
 
-interface Pending {
-  readonly key: string;
-  /** Null: who asks is known already. */
-  readonly hash: Buffer | null;
-  readonly identity?: Identity;
-  readonly address: string | null;
-  readonly fqdn: string;
-  readonly resolve: (found: Found) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface LookupRow {
-  readonly kind: TokenKind | null;
-  readonly name: string;
-  readonly token_id: number;
-  readonly token_node: string | null;
-  readonly scopes: readonly string[];
-  readonly admin: boolean | null;
-  readonly bindings: readonly BindingRow[] | null;
-  readonly id: string | null;
-  readonly fqdn: string;
-  readonly state: string;
-  readonly manager: 'puppet' | 'salt';
-  readonly number: number;
-  readonly hash: string;
-  readonly wave: number;
-}
-
-/** Lookups under way at once; the others wait and share the next one. */
-const LOOKUPS = 2;
-/** Most requests that share one lookup. */
-const BATCH = 256;
-
 /** Documents up to this many bytes are kept as text too. */
 const SHORT = 4096;
-/** Token hashes kept. */
-const HASHES = 20_000;
-
-const LOOKUP = `select t.id::float8 as token_id, t.kind, t.name, tn.fqdn as token_node, ${TOKEN_COLUMNS}, n.id, n.fqdn, n.state, n.manager, d.number, d.hash, d.wave
-  from unnest($1::bytea[], $2::text[], $3::text[]) with ordinality as i (hash, fqdn, address, ord)
-  left join token t on t.id = token_of(i.hash) and ${goodFrom('i.address')} left join node tn on tn.id = t.node_id
-  left join node n on n.fqdn = i.fqdn left join document d on d.node_id = n.id order by i.ord`;
-
-/**
- * Serves documents. Each request asks the database who the token belongs to and which version is the
- * newest, so that every process answers with what was committed before it asked; requests that come at
- * the same time share one statement. Rendered bytes are kept by version.
- */
+/** Serves documents: the newest version by `Lookup`, whose rendered bytes are kept by version. */
 export class DocumentService {
   readonly #pool: pg.Pool;
   readonly #secrets: SecretBox;
   readonly #cache: RenderCache;
-  readonly #rate: number;
+  readonly #lookup: Lookup;
   readonly #proxies: Proxies;
   readonly #certificates: ClientCertificates | undefined;
-  readonly #hashes = new Map<string, Buffer>();
-  #pending: Pending[] = [];
-  #underway = 0;
 
   /** What documents were. */
   readonly history: DocumentHistory;
@@ -137,7 +61,7 @@ export class DocumentService {
     this.#pool = pool;
     this.#secrets = secrets;
     this.#cache = new RenderCache(cacheSize);
-    this.#rate = rate;
+    this.#lookup = new Lookup(pool, (wave) => spreadOf(wave, rate));
     this.history = new DocumentHistory(pool, secrets);
   }
 
@@ -153,66 +77,12 @@ export class DocumentService {
       return Promise.reject(error);
     }
     if (token === undefined) return identity && request?.headers.authorization === undefined ? this.findFor(identity, fqdn) : Promise.reject(noToken());
-    const name = fqdn.toLowerCase();
-    const from = plainAddress(request && this.#proxies.addressOf(request));
-    return this.#ask({ key: `${token} ${from ?? ''} ${name}`, hash: this.#hashOf(token), fqdn: name, address: from });
+    return this.#lookup.find({ token, fqdn: fqdn.toLowerCase(), address: plainAddress(request && this.#proxies.addressOf(request)) });
   }
 
   /** The same for somebody who is known already: a person who logged in, or a node with a certificate. */
   findFor(identity: Identity, fqdn: string): Promise<Found> {
-    const name = fqdn.toLowerCase();
-    /* No token begins with a space. */
-    return this.#ask({ key: ` ${identity.subject} ${name}`, hash: null, identity, fqdn: name, address: null });
-  }
-
-  #ask(asked: Omit<Pending, 'resolve' | 'reject'>): Promise<Found> {
-    return new Promise((resolve, reject) => {
-      this.#pending.push({ ...asked, resolve, reject });
-      if (this.#pending.length === 1) setImmediate(() => this.#flush());
-    });
-  }
-
-  /** Hashing costs more than the rest of a lookup; the hashes of recent tokens are kept, never the answer. */
-  #hashOf(token: string): Buffer {
-    const kept = this.#hashes.get(token);
-    if (kept) return kept;
-    if (this.#hashes.size >= HASHES) this.#hashes.clear();
-    const hash = hashToken(token);
-    this.#hashes.set(token, hash);
-    return hash;
-  }
-
-  #flush(): void {
-    while (this.#underway < LOOKUPS && this.#pending.length > 0) {
-      const batch = this.#pending.splice(0, BATCH);
-      this.#underway++;
-      void this.#lookup(batch).finally(() => {
-        this.#underway--;
-        this.#flush();
-      });
-    }
-  }
-
-  async #lookup(batch: readonly Pending[]): Promise<void> {
-    try {
-      const asked = new Map<string, Pending>();
-      for (const one of batch) asked.set(one.key, one);
-      const distinct = [...asked.values()];
-      const { rows } = await this.#pool.query<LookupRow>({
-        name: 'lookup',
-        text: LOOKUP,
-        values: [distinct.map((one) => one.hash), distinct.map((one) => one.fqdn), distinct.map((one) => one.address)],
-      });
-      for (const [i, row] of rows.entries()) if (row.kind !== null) noteUse(this.#pool, row.token_id, row.kind, distinct[i]!.address ?? undefined);
-      const found = new Map(distinct.map((one, i) => [one.key, foundOf(one.identity, rows[i]!, this.#rate)]));
-      for (const one of batch) {
-        const answer = found.get(one.key);
-        if (answer) one.resolve(one.identity?.kind === 'person' ? { ...answer, identity: one.identity } : answer);
-        else one.reject(badToken());
-      }
-    } catch (error) {
-      for (const one of batch) one.reject(error);
-    }
+    return this.#lookup.find({ identity, fqdn: fqdn.toLowerCase() });
   }
 
   /**
@@ -285,16 +155,6 @@ export class DocumentService {
   }
 }
 
-/** @returns undefined: the token is not known */
-function foundOf(known: Identity | undefined, row: LookupRow, rate: number): Found | undefined {
-  const identity = known ?? (row.kind === null ? undefined : tokenIdentity({ ...row, id: row.token_id, kind: row.kind, node: row.token_node }));
-  return identity && { identity, node: row.id === null ? undefined : foundNode(row, rate) };
-}
-
-function foundNode({ id, fqdn, state, manager, number, hash, wave }: LookupRow, rate: number): NonNullable<Found['node']> {
-  return { id: Number(id), fqdn, state, manager, version: `${number}-${hash}`, spread: spreadOf(wave, rate) };
-}
-
 /**
  * The seconds over which the hosts start at random that one change gave a new document: none as long as they may
  * all start in the same second, then as many as keeps their number per second at the rate.
@@ -309,7 +169,7 @@ const noNode = (name: string): Problem =>
   new Problem('not-found', `There is no node '${name.slice(0, 300)}'; make it first, or look for a typing error in its certname or minion id`);
 
 /** The node, if this identity may read its documents. @throws Problem forbidden, not-found, gone */
-export function nodeOf(found: Found, asked: string): NonNullable<Found['node']> {
+export function nodeOf(found: Found, asked: string): FoundNode {
   const { identity, node } = found;
   if (identity.kind === 'node' && identity.node !== asked.toLowerCase()) {
     throw new Problem('forbidden', `${identity.rights.who} may only read the documents of ${identity.node}`);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tokenOf } from '../auth/identity.ts';
-import { nodeOf, type DocumentService, type Found } from '../documents/service.load.ts';
+import type { Found } from '../documents/lookup.load.ts';
+import { nodeOf, type DocumentService } from '../documents/service.load.ts';
 import { media } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import type { Hub } from './hub.ts';

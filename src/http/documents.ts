@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { allow, tokenOf } from '../auth/identity.ts';
-import { nodeOf, type DocumentService, type Envelope, type Found } from '../documents/service.load.ts';
+import type { Found } from '../documents/lookup.load.ts';
+import { nodeOf, type DocumentService, type Envelope } from '../documents/service.load.ts';
 import { parsePoint, type Point } from '../db/changes.ts';
 import { matches } from '../kernel/etag.ts';
 import { media, negotiate, splitSuffix, type Format } from '../kernel/negotiate.ts';
