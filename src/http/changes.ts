@@ -2,7 +2,7 @@ import { Hono, type Context } from 'hono';
 import { allow } from '../auth/identity.ts';
 import { difference } from '../changes/diff.ts';
 import { listChanges, loadChange, parseChangeQuery, thingHistory } from '../changes/history.ts';
-import { revertChange } from '../changes/revert.ts';
+import { revertChange, type Reverted } from '../changes/revert.ts';
 import { parsePoint, type Point } from '../db/changes.ts';
 import { Planned } from '../db/transaction.ts';
 import type { DocumentService } from '../documents/service.load.ts';
@@ -10,6 +10,7 @@ import { decodeBody, isRecord, readBody } from '../kernel/codec.ts';
 import { splitSuffix, type Format } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import { answer, formatOf, offered, pageContext, type Env, type Services } from './answer.ts';
+import { idempotent } from './idempotency.ts';
 import { originOf } from './origin.ts';
 import { pastNode } from './past.ts';
 import { answerPlan, planAgain, planningOf, planOrigin } from './plan.ts';
@@ -163,25 +164,32 @@ async function revert(services: Services, context: Ctx): Promise<Response> {
   const format = formatOf(context);
   allow(context.get('identity')!, 'change:revert');
   const number = numberOf(context.req.param('number')!);
-  const { search, body } = await revertInput(services, context);
+  const { search, body, bytes } = await revertInput(services, context);
   const planning = planningOf(context, search, body);
   for (const name of search.keys())
     throw new Problem('unknown-parameter', `'${name.slice(0, 80)}' is not a parameter of a revert; there is: dry_run`, {
       extra: { parameter: name.slice(0, 200) },
     });
-  let made: number | undefined;
-  const origin = { ...originOf(context), ...planOrigin(planning) };
   const again = { model: undefined, action: context.req.path, back: `/changes/${number}`, values: body };
+  const answered = (warnings: readonly string[], made: number | undefined): Promise<Response> => reverted(services, context, format, number, made, warnings);
   try {
-    const done = await revertChange(services.store, number, {
-      ...origin,
-      message: body['message'] ?? origin.message,
-      committed: (change) => {
-        made = change;
-        origin.committed?.(change);
+    /* The number of its change is known at the commit, and so with what is kept, but not in it. */
+    return await idempotent(
+      context,
+      bytes,
+      { ...originOf(context), ...planOrigin(planning) },
+      (done) => ({ status: 201, data: (done as Reverted).warnings }),
+      async (origin) => {
+        let made: number | undefined;
+        const committed = (change: number | undefined): void => {
+          made = change;
+          origin.committed?.(change);
+        };
+        const { warnings } = await revertChange(services.store, number, { ...origin, message: body['message'] ?? origin.message, committed });
+        return answered(warnings, made);
       },
-    });
-    return await reverted(services, context, format, number, made, done.warnings);
+      (kept, made) => answered(kept.data as string[], made),
+    );
   } catch (error) {
     if (error instanceof Planned) return answerPlan(services, context, error, planning, { status: 201, answer: error.value }, again);
     if (format === 'html' && error instanceof Problem && error.code === 'plan-changed') return planAgain(services, context, error, again);
@@ -190,13 +198,13 @@ async function revert(services: Services, context: Ctx): Promise<Response> {
 }
 
 /** The query, and the body of a revert: `{"message": "why"}`, a form, or nothing. @throws Problem invalid */
-async function revertInput(services: Services, context: Ctx): Promise<{ search: URLSearchParams; body: Readonly<Record<string, string>> }> {
+async function revertInput(services: Services, context: Ctx): Promise<{ search: URLSearchParams; body: Readonly<Record<string, string>>; bytes: Uint8Array }> {
   const bytes = await readBody(context.req.raw, services.bodyLimit);
   const body = bytes.length === 0 ? {} : decodeBody(bytes, context.req.header('content-type') ?? null);
   const known = isRecord(body) && Object.entries(body).every(([name, value]) => ['message', '_message', '_plan'].includes(name) && typeof value === 'string');
   if (!known || String(body['message'] ?? '').length > LONGEST_MESSAGE)
     throw new Problem('invalid', `The body of a revert is {"message": "why"} with at most ${LONGEST_MESSAGE} characters, or nothing`);
-  return { search: new URL(context.req.url).searchParams, body: body as Record<string, string> };
+  return { search: new URL(context.req.url).searchParams, body: body as Record<string, string>, bytes };
 }
 
 async function reverted(

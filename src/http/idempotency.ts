@@ -24,6 +24,7 @@ export interface Kept {
 /** Thrown inside the transaction of a request that was carried out before. */
 class Replay extends Error {
   readonly kept: Kept;
+  /** The change that it made. */
   readonly change: number | undefined;
   constructor(kept: Kept, change: number | undefined) {
     super('this request was carried out before');
@@ -38,6 +39,7 @@ class Replay extends Error {
  * one's commit and gets its answer; after a refusal or a rollback there is no key. Without the header nothing is kept.
  * @param body as it was sent: the same key with another body is refused
  * @param keep the answer, made of what the transaction returns
+ * @param replay makes the answer again where more than what was kept goes into it; it is given the number of the change
  * @throws Problem bad-request, idempotency-mismatch
  */
 export async function idempotent(
@@ -46,6 +48,7 @@ export async function idempotent(
   origin: Origin,
   keep: (value: unknown) => Kept,
   work: (origin: Origin) => Promise<Response>,
+  replay?: (kept: Kept, change: number | undefined) => Promise<Response>,
 ): Promise<Response> {
   const key = context.req.header('idempotency-key');
   if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key))
@@ -70,7 +73,9 @@ export async function idempotent(
     });
   } catch (error) {
     if (!(error instanceof Replay)) throw error;
-    return again(context, error);
+    if (!replay) return again(context, error);
+    for (const [name, value] of Object.entries(replayHeaders(context, error))) context.header(name, value);
+    return replay(error.kept, error.change);
   }
 }
 
@@ -104,11 +109,15 @@ async function store(tx: Tx, identity: string, key: string, kept: Kept): Promise
     where identity = ${identity} and key = ${key}`.execute(tx.db);
 }
 
-function again(context: Context<Env>, { kept, change }: Replay): Response {
-  const { status, data, location, version } = kept;
-  const format = formatOf(context);
+function replayHeaders(context: Context<Env>, { change }: Replay): Record<string, string> {
   const told = change !== undefined && context.get('identity')!.rights.mayEverywhere('change:read');
-  const headers = { 'Idempotency-Replayed': 'true', ...(!told ? {} : { 'Corral-Change': String(change) }) };
+  return { 'Idempotency-Replayed': 'true', ...(told ? { 'Corral-Change': String(change) } : {}) };
+}
+
+function again(context: Context<Env>, replay: Replay): Response {
+  const { status, data, location, version } = replay.kept;
+  const format = formatOf(context);
+  const headers = replayHeaders(context, replay);
   if (format === 'html' && location !== undefined) {
     for (const [name, value] of Object.entries(headers)) context.header(name, value);
     return context.redirect(location, 303);

@@ -1,5 +1,6 @@
 import type { Model } from '../db/catalog.ts';
 import { changeFilters } from '../changes/history.ts';
+import { idempotencyParameter, replayedHeaders } from './openapi.idempotency.ts';
 
 type Json = Record<string, unknown>;
 
@@ -140,11 +141,13 @@ export function changePaths(responses: Json): Json {
           query('dry_run', { type: 'boolean' }, 'Answer the plan, and do nothing.'),
           { name: 'If-Plan', in: 'header', schema: { type: 'string' }, description: 'The digest of a plan: 409 when the effect is another by now.' },
           { name: 'X-Change-Message', in: 'header', schema: { type: 'string' }, description: 'Why; Revert change N: … when left out.' },
+          idempotencyParameter,
         ],
         requestBody: { required: false, content: both({ type: 'object', properties: { message: { type: 'string', maxLength: 500 } } }) },
         responses: {
           201: {
             description: 'The new change; `warnings` says what is lost.',
+            headers: replayedHeaders,
             content: both({ allOf: [changeSchema, { properties: { warnings: { type: 'array', items: { type: 'string' } } } }] }),
           },
           ...responses,
@@ -152,7 +155,7 @@ export function changePaths(responses: Json): Json {
           409: standing,
           413: refused('The body is too large.'),
           415: refused('The media type is not read.'),
-          422: refused('The body is not {"message": "why"}.'),
+          422: refused('The body is not {"message": "why"}; or this Idempotency-Key was sent with another request before.'),
         },
       },
     },

@@ -5,10 +5,11 @@ import { CONVERGENCE, operatorMeanings, operatorsOf, reverseNames, type Operator
 import { problems } from '../kernel/problem.ts';
 import { isKept } from '../pages/link.ts';
 import { changePaths, historyPath } from './openapi.changes.ts';
-import { bulkPaths, idempotencyParameter, replayedHeaders } from './openapi.bulk.ts';
+import { bulkPaths } from './openapi.bulk.ts';
 import { documentPaths } from './openapi.documents.ts';
 import { enrolmentPaths } from './openapi.enrolment.ts';
 import { explainPaths, explanationSchema } from './openapi.explain.ts';
+import { idempotencyParameter, replayedHeaders } from './openapi.idempotency.ts';
 import { plannedSchema, writeParameters, writtenHeaders } from './openapi.plan.ts';
 import { endSession, peoplePaths } from './openapi.people.ts';
 import { convergencePath, convergenceSchema, reportPaths } from './openapi.reports.ts';

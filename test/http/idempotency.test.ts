@@ -95,6 +95,24 @@ test('what is shown once is shown again to who sends its key, and is kept sealed
   expect(all.rows[0]!.answer).not.toContain('corral_reader_');
 });
 
+test('a revert is done once, and its answer is given again', async () => {
+  const made = await post(corral, '/api/v1/sites', { name: 'undo1' }, {});
+  const path = `/api/v1/changes/${made.headers.get('corral-change')}/revert`;
+  const changes = await count(corral, 'change');
+  const dry = await post(corral, `${path}?dry_run=true`, {}, { 'Idempotency-Key': 'undo' });
+  expect(dry.status).toBe(200);
+  const answers = await Promise.all(Array.from({ length: 6 }, () => post(corral, path, { message: 'no' }, { 'Idempotency-Key': 'undo' })));
+  expect(new Set(answers.map((one) => `${one.status} ${one.text} ${one.headers.get('corral-change')} ${one.headers.get('location')}`)).size).toBe(1);
+  expect(answers[0]!.status).toBe(201);
+  expect(answers.filter((one) => one.headers.get('idempotency-replayed') === null)).toHaveLength(1);
+  expect(await count(corral, 'change')).toBe(changes + 1);
+  expect((JSON.parse(answers[0]!.text) as { message: string }).message).toBe('no');
+  const other = await post(corral, path, { message: 'another' }, { 'Idempotency-Key': 'undo' });
+  expect([other.status, (JSON.parse(other.text) as { code: string }).code]).toEqual([422, 'idempotency-mismatch']);
+  /* Without the key it is another request: there is nothing left to undo. */
+  expect((await post(corral, path, {}, {})).status).toBe(409);
+});
+
 test('after a day a key is new again, and old ones are cleared', async () => {
   await post(corral, '/api/v1/sites', { name: 'old1' }, { 'Idempotency-Key': 'old' });
   await corral.pool.query(`update idempotency_key set made_at = now() - interval '25 hours' where key = 'old'`);
