@@ -1,8 +1,10 @@
 /** What the table of rights is run on: of every noun one row of the own place, and one of another's. */
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
 import type { Row } from '../../src/db/read.ts';
+import { enrolStatement } from '../../src/modules/control/enrolment.verbs.ts';
 import { pages } from '../../src/pages/index.tsx';
 import { ADMIN, type TestCorral } from '../support/corral.ts';
 import { GIB } from '../http/samples.ts';
@@ -18,6 +20,8 @@ export interface Fleet {
   /** Of each noun the row of the own place and that of the other; none where nobody can make one. */
   readonly things: ReadonlyMap<string, Partial<Record<Side, Row>>>;
   readonly identities: readonly Who[];
+  /** Makes the enrolments what they were: hosts that wait. */
+  readonly waiting: () => Promise<unknown>;
 }
 
 /** Who asks: a column of the table. */
@@ -90,6 +94,16 @@ async function makePlace(corral: TestCorral, side: Side, keep: (noun: string, in
   await keep('token', { name: `token-${side}`, kind: 'program' });
   await keep('binding', { name: `binding-${side}`, token: `token-${side}`, role: `role-${side}`, customer });
   await keep('webhook', { name: `hook-${side}`, url: 'https://example.com/', kinds: ['site'], enabled: false });
+  await corral.pool.query(
+    `insert into webhook_delivery (webhook_id, change, status, attempts, done_at) select w.id, 1, 'failed', 3, now() from webhook w where w.name = $1`,
+    [`hook-${side}`],
+  );
+  await keep('webhook_delivery', { key: `hook-${side}:1` });
+  await corral.make('volume', { name: `gone-${side}`, hypervisor: node, storage_pool: `pool-${side}`, size: 512, type: 'raw' });
+  await corral.request(`/api/v1/volumes/gone-${side}`, { method: 'DELETE' });
+  await keep('tombstone', { key: `${node}:volume:gone-${side}` });
+  const { token } = await keep('enrolment_token', { name: `enrol-${side}`, uses: 2 });
+  await keep('enrolment', { key: await enrolled(corral, node, String(token)) });
   const headers = { 'content-type': 'application/json' };
   const beat = { node, domains: {}, observation: { facts: { cores: 4 }, things: { volume: { x: { state: 'present' } } } } };
   for (const [path, body, type] of [
@@ -100,6 +114,18 @@ async function makePlace(corral: TestCorral, side: Side, keep: (noun: string, in
     if (answer.status !== 200) throw new Error(`${path} ${answer.status} ${await answer.text()}`);
     await answer.arrayBuffer();
   }
+}
+
+/** A host that asks to be let in. @returns what its enrolment is called */
+async function enrolled(corral: TestCorral, fqdn: string, token: string): Promise<string> {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const time = new Date().toISOString();
+  const public_key = publicKey.export({ format: 'pem', type: 'spki' }).toString();
+  const proof = sign(null, Buffer.from(enrolStatement(fqdn, token, time)), privateKey).toString('base64');
+  const body = JSON.stringify({ token, fqdn, public_key, time, proof });
+  const answer = await corral.request('/enrolments', { method: 'POST', body, headers: { 'content-type': 'application/json' }, token: null });
+  if (answer.status !== 201) throw new Error(`/enrolments ${answer.status} ${await answer.text()}`);
+  return String(((await answer.json()) as Row)['id']);
 }
 
 export async function makeFleet(corral: TestCorral): Promise<Fleet> {
@@ -127,7 +153,8 @@ export async function makeFleet(corral: TestCorral): Promise<Fleet> {
     }
     things.set(model.resource.noun, pair);
   }
-  return { things, identities };
+  const waiting = (): Promise<unknown> => corral.pool.query(`update enrolment set state = 'pending', node_id = null`);
+  return { things, identities, waiting };
 }
 
 async function makeIdentities(corral: TestCorral): Promise<Who[]> {

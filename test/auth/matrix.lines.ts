@@ -10,6 +10,8 @@ export interface Ask {
   readonly method?: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Done before it is asked. */
+  readonly first?: () => Promise<unknown>;
 }
 
 export interface Line {

@@ -5,7 +5,7 @@ import { ABOUT, html, NEVER, type About, type Ask, type Line } from './matrix.li
 const NODES: Readonly<Record<About, string>> = { own: OWN_NODE, other: OTHER_NODE, missing: 'no-such.example.com' };
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
 
-export function otherLines({ things }: Fleet): Line[] {
+export function otherLines({ things, waiting }: Fleet): Line[] {
   const out: Line[] = [];
   const add = (group: string, covers: string, asks: Ask | readonly Ask[], needs?: string, label?: string): void => {
     out.push({
@@ -130,14 +130,14 @@ export function otherLines({ things }: Fleet): Line[] {
   add(
     'verbs',
     'POST /api/v1/webhook-deliveries/:id{[0-9]{1,15}}/redeliver',
-    { path: `/api/v1/webhook-deliveries/${NEVER}/redeliver`, method: 'POST', body: {} },
+    all((about) => ({ path: `/api/v1/webhook-deliveries/${id('webhook_delivery', about)}/redeliver`, method: 'POST', body: {} })),
     'webhook:update',
     'POST /api/v1/webhook-deliveries/<id>/redeliver',
   );
   add(
     'verbs',
     'ALL /api/v1/webhook-deliveries/:id{[0-9]{1,15}}/redeliver',
-    { path: `/api/v1/webhook-deliveries/${NEVER}/redeliver` },
+    { path: `/api/v1/webhook-deliveries/${id('webhook_delivery', 'own')}/redeliver` },
     undefined,
     'GET /api/v1/webhook-deliveries/<id>/redeliver',
   );
@@ -186,9 +186,15 @@ export function otherLines({ things }: Fleet): Line[] {
   for (const path of ['/enrolments', '/enrolments/:uuid/token'])
     add('hosts that enrol', `ALL ${path}`, { path: path.replace(':uuid', 'x') }, undefined, `GET ${path}`);
   for (const verdict of ['approve', 'reject']) {
-    const path = `/api/v1/enrolments/00000000-0000-4000-8000-000000000000/${verdict}`;
-    add('verbs', `POST /api/v1/enrolments/:key/${verdict}`, { path, method: 'POST', body: {} }, 'enrolment:update');
-    add('verbs', `ALL /api/v1/enrolments/:key/${verdict}`, { path }, undefined, `GET /api/v1/enrolments/:key/${verdict}`);
+    const key = (about: About): unknown => (about === 'missing' ? '00000000-0000-4000-8000-000000000000' : things.get('enrolment')![about]!['uuid']);
+    const path = (about: About): string => `/api/v1/enrolments/${String(key(about))}/${verdict}`;
+    add(
+      'verbs',
+      `POST /api/v1/enrolments/:key/${verdict}`,
+      all((about) => ({ path: path(about), method: 'POST', body: {}, first: waiting })),
+      'enrolment:update',
+    );
+    add('verbs', `ALL /api/v1/enrolments/:key/${verdict}`, { path: path('own') }, undefined, `GET /api/v1/enrolments/:key/${verdict}`);
   }
   add('verbs', 'ALL /api/v1/*', { path: '/api/v1/no-such-nouns' }, undefined, 'GET /api/v1/<no noun>');
 

@@ -26,7 +26,8 @@ beforeAll(async () => {
 });
 
 /** A status; of a plan that of the write; of a refusal the permission, where it is another than the line's. */
-async function ask({ path, method = 'GET', body, headers = {} }: Ask, who: Readonly<Record<string, string>>, needs?: string): Promise<string> {
+async function ask({ path, method = 'GET', body, headers = {}, first }: Ask, who: Readonly<Record<string, string>>, needs?: string): Promise<string> {
+  await first?.();
   const ending = new AbortController();
   const plain = typeof body === 'string';
   const answer = await fetch(corral.base + path, {
