@@ -17,8 +17,9 @@ async function database(template: string | undefined): Promise<string> {
   return server.replace('/postgres?', `/${name}?`);
 }
 
-/* What keeps changes, and gives ids, is made by functions of migration 0004 for one table after another; tests of their own follow below. */
-const KEEPING = "proname ~ '(_change|_changes|_id)$' and proname <> 'check_node_has_role' or proname ~ '^(capture|quota|audit|token)_'";
+/* What keeps changes, and gives ids, is made by functions of migration 0004 for one table after another; tests of their own follow below. What drops kept lookups is tested in test/documents/lookup. */
+const KEEPING = "proname ~ '(_change|_changes|_id)$' and proname <> 'check_node_has_role' or proname ~ '^(capture|quota|audit|token|invalidate)_'";
+const BY_HAND = "('migration', 'invalidation')";
 
 /** All that PostgreSQL itself says of the tables: columns, constraints, indices, triggers and their functions. */
 async function describeSchema(url: string): Promise<Record<string, string[]>> {
@@ -31,11 +32,13 @@ async function describeSchema(url: string): Promise<Record<string, string[]>> {
         case when pg_get_expr(d.adbin, d.adrelid) like 'next_id(%' then '-' else coalesce(pg_get_expr(d.adbin, d.adrelid), '-') end, a.attgenerated,
         case when pg_get_expr(d.adbin, d.adrelid) like 'next_id(%' then 'd' else a.attidentity::text end) as line
       from pg_attribute a join pg_class c on c.oid = a.attrelid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-      where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname <> 'migration' and a.attnum > 0 and not a.attisdropped order by 1`),
+      where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname not in ${BY_HAND} and a.attnum > 0 and not a.attisdropped order by 1`),
     constraints: await ask(`select format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as line from pg_constraint
-      where connamespace = 'public'::regnamespace and conrelid::regclass::text <> 'migration' and contype <> 'n' and conname !~ '^(capture|quota)_' order by 1`),
-    indices: await ask(`select indexdef as line from pg_indexes where schemaname = 'public' and tablename <> 'migration' order by 1`),
-    triggers: await ask(`select pg_get_triggerdef(oid) as line from pg_trigger where not tgisinternal and tgname !~ '^(capture|quota|audit)_' order by 1`),
+      where connamespace = 'public'::regnamespace and conrelid::regclass::text not in ${BY_HAND} and contype <> 'n' and conname !~ '^(capture|quota)_' order by 1`),
+    indices: await ask(`select indexdef as line from pg_indexes where schemaname = 'public' and tablename not in ${BY_HAND} order by 1`),
+    triggers: await ask(
+      `select pg_get_triggerdef(oid) as line from pg_trigger where not tgisinternal and tgname !~ '^(capture|quota|audit|invalidate)(_|$)' order by 1`,
+    ),
     functions: await ask(`select pg_get_functiondef(oid) as line from pg_proc where pronamespace = 'public'::regnamespace and not (${KEEPING}) order by 1`),
   };
   await client.end();
