@@ -2,23 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions as TlsOptions } from 'node:https';
 import { getRequestListener } from '@hono/node-server';
-import { Hono, type Context } from 'hono';
+import { Hono } from 'hono';
 import { sql } from 'kysely';
 import type { Logger } from 'pino';
-import { allow, authenticate, bindingsOfPerson, personIdentity, tokenOf, type Identity } from './auth/identity.ts';
-import { personOfSession, sessionCookie } from './auth/people/sessions.ts';
+import { identify, shownBy } from './auth/asker.ts';
+import { allow } from './auth/identity.ts';
 import { Refusals } from './auth/refusals.ts';
 import type { Catalog } from './db/catalog.ts';
 import { isRetryable, toProblem } from './db/errors.ts';
 import type { Db } from './db/read.ts';
 import { envelop, nodeOf, type DocumentService } from './documents/service.load.ts';
 import { toYaml } from './documents/index.ts';
-import { answer, formatOf, pageContext, problemAnswer, problemHeaders, type Env, type Services } from './http/answer.ts';
+import { answer, formatOf, loginHref, pageContext, problemAnswer, type Env, type Services } from './http/answer.ts';
 import { redact } from './changes/redact.ts';
-import { feedSource } from './events/feed.ts';
-import { serveEvents } from './events/stream.ts';
-import { Tail } from './events/tail.ts';
-import { isWatchPath, Watch } from './events/watch.ts';
+import { isWatchPath } from './events/watch.ts';
 import { accountRoutes } from './http/account.ts';
 import { apiRoutes } from './http/api.ts';
 import { enrolmentRoutes, isEnrolmentPath } from './http/enrolments.ts';
@@ -26,8 +23,9 @@ import { explainRoutes } from './http/explain.ts';
 import { bulkRoutes } from './http/bulk.ts';
 import { changeRoutes } from './http/changes.ts';
 import { incomingOf, proxiesOf } from './http/client.ts';
-import { isDocumentPath, parseDocumentRequest, serveDocument } from './http/documents.ts';
-import { answerUnreadable, BareGuard, Guard, guardHeaders, secure } from './http/guard.ts';
+import { bareListener } from './http/bare.ts';
+import { isDocumentPath, parseDocumentRequest } from './http/documents.ts';
+import { answerUnreadable, Guard, secure } from './http/guard.ts';
 import { loginRoutes } from './http/login.ts';
 import { openApi } from './http/openapi.ts';
 import { withLimits } from './http/openapi.limits.ts';
@@ -37,7 +35,7 @@ import { reportRoutes } from './http/reports.ts';
 import { tokenRoutes } from './http/tokens.ts';
 import { webhookRoutes } from './http/webhooks.ts';
 import { etagOf, matches } from './kernel/etag.ts';
-import { media, negotiate } from './kernel/negotiate.ts';
+import { media, negotiate, wantsPage } from './kernel/negotiate.ts';
 import { Problem } from './kernel/problem.ts';
 import { stylesheet } from './pages/style.ts';
 import { countStatuses } from './reports/status.load.ts';
@@ -97,17 +95,12 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
       'request',
     );
   });
-  const identify = async (context: Context<Env>): Promise<Identity> => {
-    const { req } = context;
-    const certified = services.certificates?.identityOf(incomingOf(context));
-    const token = tokenOf(req.header('authorization'), req.header('cookie'));
-    const person = req.header('authorization') === undefined ? await personOfSession(services.pool, sessionCookie(req.header('cookie'))) : undefined;
-    if (person) return personIdentity(person, await bindingsOfPerson(services.pool, person.id));
-    if (certified && token === undefined && req.header('authorization') === undefined) return certified;
-    return authenticate(services.pool, token, proxiesOf(services).addressOf(incomingOf(context)));
-  };
   app.use(async (context, next) => {
-    if (!OPEN.has(context.req.path) && !isEnrolmentPath(context.req.path)) context.set('identity', await guard.admit(context, () => identify(context)));
+    if (!OPEN.has(context.req.path) && !isEnrolmentPath(context.req.path))
+      context.set(
+        'identity',
+        await guard.admit(context, async () => identify(services.pool, shownBy({ ...services, proxies: proxiesOf(services) }, incomingOf(context)))),
+      );
     else if (!FREE.has(context.req.path)) await guard.open(context);
     const { req } = context;
     if (req.header('authorization') === undefined && req.method !== 'GET' && req.method !== 'HEAD')
@@ -130,7 +123,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
           context.get('requestId'),
         );
       if (seen.status === 401 && context.req.method === 'GET' && wantsPage(context.req.header('accept'))) {
-        return context.redirect(`/login?next=${encodeURIComponent(context.req.path + new URL(context.req.url).search)}`, 303);
+        return context.redirect(loginHref(context.req.path + new URL(context.req.url).search), 303);
       }
       return problemAnswer(context, services, seen);
     }
@@ -236,10 +229,6 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   return app;
 }
 
-function wantsPage(accept: string | undefined): boolean {
-  return accept?.includes('text/html') ?? false;
-}
-
 /** A write with the cookie must come from our own pages. */
 function refuseForeign(site: string | undefined, origin: string | undefined, host: string | undefined): void {
   const foreign = site !== undefined ? site !== 'same-origin' && site !== 'none' : origin !== undefined && URL.parse(origin)?.host !== host;
@@ -256,92 +245,16 @@ async function countRows(db: Db, catalog: Catalog): Promise<Record<string, numbe
 
 /** The server: documents on the bare path, all else through the app. */
 export function createHttpServer(options: AppOptions): Server {
-  const { services, documents, log, keepAlive } = options;
-  const app = createApp(options);
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  const tail = new Tail(feedSource(services.db, services.catalog), services.hub, { warn: (message, error) => log.warn({ err: error }, message) });
-  const watch = new Watch({ tail, pool: services.pool, catalog: services.catalog, keepAlive, proxies: services.proxies });
-  const guard = new BareGuard(services, log);
-  const serve = async (request: IncomingMessage, response: ServerResponse, url: string): Promise<void> => {
-    const begun = performance.now();
-    const id = /^[\w.-]{1,64}$/.exec(String(request.headers['x-request-id'] ?? ''))?.[0] ?? randomUUID();
-    let status = 500;
-    let name: string | undefined;
-    let version: string | undefined;
-    const pass = guard.begin(request);
-    try {
-      guard.check(pass, request);
-      if (isWatchPath(url)) {
-        const { authorization, cookie } = request.headers;
-        const certified = services.certificates?.identityOf(request);
-        if (certified && authorization === undefined && tokenOf(authorization, cookie) === undefined) allow(certified, 'change:read');
-        const identity = await watch.serve(request, response, id);
-        guard.good(pass, identity);
-        [status, name] = [200, identity.name];
-      } else {
-        if (request.method !== 'GET' && request.method !== 'HEAD')
-          throw new Problem('method-not-allowed', 'Documents are read with GET', { extra: { allow: 'GET' } });
-        const asked = parseDocumentRequest(url, request.headers.accept);
-        if (asked.format === 'html') {
-          await listener(request, response);
-          return;
-        }
-        if (asked.format === 'events') {
-          const { identity, node } = await serveEvents(
-            { hub: services.hub, documents, ...(keepAlive ? { keepAlive } : {}) },
-            request,
-            response,
-            asked.name,
-            id,
-          );
-          guard.good(pass, identity);
-          [status, name, version] = [200, identity.name, node?.version];
-        } else {
-          const served = await serveDocument(documents, request, response, asked, id);
-          ({ status, version } = served);
-          guard.good(pass, served.identity);
-          name = served.identity?.name;
-        }
-      }
-    } catch (error) {
-      const seen = toProblem(error, services.catalog, undefined);
-      const problem = seen instanceof Problem ? seen : new Problem('internal', `Something failed in Corral; its log has more under request id ${id}`);
-      if (problem.status >= 500) log.error({ id, err: error }, problem.message);
-      status = problem.status;
-      guard.refused(pass, request, problem, id);
-      sendProblem(response, problem, id);
-    }
-    log.info(
-      { id, method: request.method, path: url, status, ms: Math.round((performance.now() - begun) * 10) / 10, token: name, document: version },
-      'request',
-    );
-  };
+  const listener = getRequestListener(createApp(options).fetch, { overrideGlobalObjects: false });
+  const bare = bareListener(options, listener);
   const limits = { keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000, connectionsCheckingInterval: 5000, ...options.timeouts };
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url ?? '/';
-    if (isDocumentPath(url) || isWatchPath(url)) void serve(request, response, url);
+    if (isDocumentPath(url) || isWatchPath(url)) void bare(request, response, url);
     else void listener(request, response);
   };
   /* Who does not finish the handshake is cut off like who does not finish the headers. */
   const server = options.tls ? createTlsServer({ ...limits, handshakeTimeout: limits.headersTimeout, ...options.tls }, handle) : createServer(limits, handle);
   answerUnreadable(server);
   return server;
-}
-
-function sendProblem(response: ServerResponse, problem: Problem, id: string): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const body = JSON.stringify(problem.toDocument());
-  const length = Buffer.byteLength(body);
-  response
-    .writeHead(problem.status, {
-      ...problemHeaders(problem),
-      ...guardHeaders,
-      'X-Request-Id': id,
-      'Content-Type': 'application/problem+json',
-      'Content-Length': length,
-    })
-    .end(body);
 }

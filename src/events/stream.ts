@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { tokenOf } from '../auth/identity.ts';
+import type pg from 'pg';
+import { findBy } from '../documents/find.load.ts';
 import type { Found } from '../documents/lookup.load.ts';
 import { nodeOf, type DocumentService } from '../documents/service.load.ts';
 import { media } from '../kernel/negotiate.ts';
@@ -16,6 +17,7 @@ const RETRY_AFTER_STOP = 5000;
 export interface Streams {
   readonly hub: Hub;
   readonly documents: DocumentService;
+  readonly pool: pg.Pool;
   readonly keepAlive?: number;
 }
 
@@ -28,22 +30,20 @@ export interface Streams {
  *     data: {"version":"41-9f2c3b1d00aa77e0","spread":0}
  *
  * `spread` is the number of seconds over which the host starts at random. What is sent is the state, not a log:
- * of versions that follow each other quickly only the last may be seen. The token and the node are asked for
- * anew before each event and with each comment, so that the stream of a token that was deleted, or of a node that
- * is gone, ends within `KEEP_ALIVE`; coming back the client is told why. A client that reads so slowly that the
+ * of versions that follow each other quickly only the last may be seen. The token, or the session, and the node are
+ * asked for anew before each event and with each comment, so that the stream of a token that was deleted, of a session
+ * that ended, or of a node that is gone, ends within `KEEP_ALIVE`; coming back the client is told why. A client that reads so slowly that the
  * buffer of its socket fills is cut off: when it comes back it gets the newest state.
  * @throws Problem no-token, bad-token, forbidden, not-found, gone, unavailable
  */
 export async function serveEvents(
-  { hub, documents, keepAlive = KEEP_ALIVE }: Streams,
+  { hub, documents, pool, keepAlive = KEEP_ALIVE }: Streams,
   request: IncomingMessage,
   response: ServerResponse,
   name: string,
   id: string,
 ): Promise<Found> {
-  const { authorization, cookie } = request.headers;
-  const token = tokenOf(authorization, cookie);
-  const found = await documents.find(token, name, request);
+  const found = await findBy(documents, pool, request, name);
   const node = nodeOf(found, name);
   const headers = {
     'X-Request-Id': id,
@@ -63,8 +63,10 @@ export async function serveEvents(
   let reading = false;
   let again = false;
 
+  const over = (): boolean => response.destroyed || response.writableEnded;
   const send = (text: string): void => {
-    if (!response.write(text)) response.destroy();
+    /* An end takes until what is under way has gone out. */
+    if (!over() && !response.write(text)) response.destroy();
   };
   const look = async (): Promise<void> => {
     again = reading;
@@ -73,8 +75,8 @@ export async function serveEvents(
     try {
       do {
         again = false;
-        const now = nodeOf(await documents.find(token, name, request), name);
-        if (response.destroyed || response.writableEnded) return;
+        const now = nodeOf(await findBy(documents, pool, request, name, true), name);
+        if (over()) return;
         /* The node was deleted and made again: another one is watched. */
         if (now.id !== node.id) return void response.end();
         if (now.version === sent) continue;
@@ -83,14 +85,14 @@ export async function serveEvents(
       } while (again);
     } catch (error) {
       /* Without the database nothing is known: the stream stays, and looks again when it is back. */
-      if (error instanceof Problem) response.end();
+      if (error instanceof Problem && !over()) response.end();
     } finally {
       reading = false;
     }
   };
   const unwatch = hub.watch(node.id, {
     wake: () => void look(),
-    end: () => void response.end(`retry: ${Math.round(RETRY + Math.random() * RETRY_AFTER_STOP)}\n\n`),
+    end: () => void (over() || response.end(`retry: ${Math.round(RETRY + Math.random() * RETRY_AFTER_STOP)}\n\n`)),
   });
   const timer = setInterval(() => {
     send(': keep-alive\n\n');

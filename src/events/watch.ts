@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type pg from 'pg';
-import { allow, authenticate, tokenOf, type Identity } from '../auth/identity.ts';
+import { identify, shownBy, type Shown } from '../auth/asker.ts';
+import type { ClientCertificates } from '../auth/certificates.ts';
+import { allow, type Identity } from '../auth/identity.ts';
 import type { Catalog } from '../db/catalog.ts';
 import { watchable } from '../modules/control/webhook.verbs.ts';
 import { media, negotiate } from '../kernel/negotiate.ts';
@@ -55,6 +57,7 @@ export interface WatchOptions {
   readonly tail: Tail;
   /** Whose word for where a request comes from counts. */
   readonly proxies?: Proxies | undefined;
+  readonly certificates?: ClientCertificates | undefined;
   readonly pool: pg.Pool;
   readonly catalog: Catalog;
   readonly keepAlive?: number | undefined;
@@ -67,13 +70,14 @@ export interface WatchOptions {
  *     id: 41
  *     data: {"number":41,"actor":"admin",...}
  *
- * All share one reader of the log and one timer. With a comment for quiet connections each token is asked for anew, so
- * that the streams of one that was deleted end within `keepAlive`.
+ * All share one reader of the log and one timer. With a comment for quiet connections each token and each session is
+ * asked for anew, so that the streams of one that was deleted, or has ended, end within `keepAlive`; a stream is no use
+ * of a session, which ends by being idle all the same.
  */
 export class Watch {
   readonly #options: WatchOptions;
-  /** Each with what says who it is: its token, and where it comes from. */
-  readonly #readers = new Map<Reader, { readonly token: string; readonly address: string }>();
+  /** Each with what says who it is. */
+  readonly #readers = new Map<Reader, Shown>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: WatchOptions) {
@@ -85,12 +89,11 @@ export class Watch {
    * @throws Problem no-token, bad-token, forbidden, bad-request, unknown-parameter, not-acceptable, fallen-behind, unavailable
    */
   async serve(request: IncomingMessage, response: ServerResponse, id: string): Promise<Identity> {
-    const { tail, pool, catalog } = this.#options;
+    const { tail, pool, catalog, certificates, proxies = nobody } = this.#options;
     if (request.method !== 'GET' && request.method !== 'HEAD')
       throw new Problem('method-not-allowed', `${request.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });
-    const token = tokenOf(request.headers.authorization, request.headers.cookie);
-    const address = (this.#options.proxies ?? nobody).addressOf(request);
-    const identity = await authenticate(pool, token, address);
+    const shown = shownBy({ certificates, proxies }, request);
+    const identity = await identify(pool, shown);
     allow(identity, 'change:read');
     const asked = parse(catalog, request);
     const { oldest, newest } = await tail.range();
@@ -117,7 +120,7 @@ export class Watch {
       wants: (entry) => maySee(identity, entry) && (kinds === undefined || entry.nouns.some((noun) => kinds.has(noun))),
     });
     const leave = tail.follow(reader, newest);
-    this.#readers.set(reader, { token: token!, address });
+    this.#readers.set(reader, shown);
     this.#timer ??= setInterval(() => void this.#beat(), this.#options.keepAlive ?? KEEP_ALIVE);
     response.once('close', () => {
       leave();
@@ -135,12 +138,11 @@ export class Watch {
 
   async #beat(): Promise<void> {
     for (const reader of this.#readers.keys()) reader.beat();
-    const groups = Map.groupBy(this.#readers, ([, { token, address }]) => `${token} ${address}`);
+    const groups = Map.groupBy(this.#readers, ([, { session, token, address }]) => `${session ?? ''} ${token ?? ''} ${address}`);
     for (const group of groups.values()) {
-      const { token, address } = group[0]![1];
       const readers = group.map(([reader]) => reader);
       try {
-        allow(await authenticate(this.#options.pool, token, address), 'change:read');
+        allow(await identify(this.#options.pool, group[0]![1], true), 'change:read');
       } catch (error) {
         /* Without the database nothing is known: the streams stay. */
         if (error instanceof Problem) for (const reader of readers) reader.stop();

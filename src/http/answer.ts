@@ -80,6 +80,9 @@ export function answer(
   return context.body(body, options.status ?? 200, { ...headers, 'Content-Type': media[format] });
 }
 
+/** Where who is not logged in does so, and goes on to where he wanted to. @param path with its query */
+export const loginHref = (path: string): string => `/login?next=${encodeURIComponent(path)}`;
+
 /** The headers that go with a problem, on whatever path it is answered. */
 export function problemHeaders(problem: Problem): Record<string, string> {
   const headers: Record<string, string> = { 'Cache-Control': 'no-store' };

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { allow, tokenOf } from '../auth/identity.ts';
+import type pg from 'pg';
+import { allow, type Identity } from '../auth/identity.ts';
+import { findBy } from '../documents/find.load.ts';
 import type { Found } from '../documents/lookup.load.ts';
 import { nodeOf, type DocumentService, type Envelope } from '../documents/service.load.ts';
 import { parsePoint, type Point } from '../db/changes.ts';
@@ -102,14 +104,13 @@ export interface Served {
  * @throws Problem for the caller to send
  */
 export async function serveDocument(
-  service: DocumentService,
+  { documents: service, pool }: { readonly documents: DocumentService; readonly pool: pg.Pool },
   request: IncomingMessage,
   response: ServerResponse,
   asked: DocumentRequest,
   id: string,
 ): Promise<Served> {
-  const { authorization, cookie } = request.headers;
-  const found = await service.find(tokenOf(authorization, cookie), asked.name, request);
+  const found = await findBy(service, pool, request, asked.name);
   if (asked.at !== undefined) return servePast(service, request, response, { ...asked, at: asked.at }, found, id);
   if (asked.key !== undefined) return serveKey(service, response, asked, asked.key, found, id);
   if (asked.envelope === 'hiera' && !found.node && found.identity.kind !== 'node') {
@@ -123,7 +124,7 @@ export async function serveDocument(
     ETag: etag,
     'Corral-Document': version,
     'Corral-Node': found.node!.fqdn,
-    'Cache-Control': 'private, no-cache',
+    'Cache-Control': cacheOf(found.identity),
     Vary: 'Accept, Authorization, Cookie',
     'X-Content-Type-Options': 'nosniff',
   };
@@ -135,6 +136,9 @@ export async function serveDocument(
   response.end(request.method === 'HEAD' ? undefined : (text ?? bytes));
   return { status: 200, bytes: bytes.length, identity: found.identity, version };
 }
+
+/** Documents hold secrets: no browser keeps on its disk what a person looked at. */
+export const cacheOf = ({ kind }: Identity): string => (kind === 'person' ? 'no-store' : 'private, no-cache');
 
 /** One key, for hiera-http: 404 when the document has no such key, null when it is undef. */
 async function serveKey(service: DocumentService, response: ServerResponse, asked: DocumentRequest, key: string, found: Found, id: string): Promise<Served> {
@@ -150,7 +154,7 @@ function sendJson(response: ServerResponse, found: Found, data: unknown, id: str
     'X-Request-Id': id,
     'Content-Type': media.json,
     'Content-Length': bytes.length,
-    'Cache-Control': 'private, no-cache',
+    'Cache-Control': cacheOf(found.identity),
     Vary: 'Accept, Authorization, Cookie',
     'X-Content-Type-Options': 'nosniff',
   });

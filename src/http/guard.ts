@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Context } from 'hono';
 import type { Logger } from 'pino';
-import { authenticate, tokenOf, type Identity } from '../auth/identity.ts';
+import { identify, shownBy } from '../auth/asker.ts';
+import { tokenOf, type Identity } from '../auth/identity.ts';
 import { sessionCookie } from '../auth/people/sessions.ts';
 import { Refusals } from '../auth/refusals.ts';
 import { Problem, type ProblemCode } from '../kernel/problem.ts';
@@ -26,12 +27,13 @@ const pageHeaders: Readonly<Record<string, string>> = {
 };
 /** What is no page, opened as one all the same, does nothing. */
 const DATA = "default-src 'none'; frame-ancestors 'none'";
+/** What browsers are told of data. */
+export const dataHeaders: Readonly<Record<string, string>> = { ...guardHeaders, 'Content-Security-Policy': DATA };
 
 /** Sets the headers that every answer has, and those of its limit; what a route has set stays. */
 export function secure(headers: Headers, page: boolean, rate: Readonly<Record<string, string>> = {}): void {
-  const more = page ? pageHeaders : { 'Content-Security-Policy': DATA };
-  for (const [name, value] of Object.entries({ ...guardHeaders, ...more, ...rate, 'Cache-Control': 'no-store' }))
-    if (!headers.has(name)) headers.set(name, value);
+  const more = page ? { ...guardHeaders, ...pageHeaders } : dataHeaders;
+  for (const [name, value] of Object.entries({ ...more, ...rate, 'Cache-Control': 'no-store' })) if (!headers.has(name)) headers.set(name, value);
 }
 
 /** What a client shows to be known: a token, or the cookie of a session. */
@@ -150,14 +152,13 @@ export class BareGuard {
     }
     const note = (identity?: Identity): void => this.#refusals.note(identity, problem, request.method ?? 'GET', request.url ?? '/', address, id);
     if (status === 401) note();
-    else this.#identify(request, address).then(note, () => note());
+    else this.#identify(request).then(note, () => note());
   }
 
   /** Who was refused; looked up once more, since only those who are refused cost that. */
-  async #identify(request: IncomingMessage, address: string): Promise<Identity> {
-    const token = tokenOf(request.headers.authorization, request.headers.cookie);
-    const certified = token === undefined ? this.#services.certificates?.identityOf(request) : undefined;
-    return certified ?? authenticate(this.#services.pool, token, address);
+  async #identify(request: IncomingMessage): Promise<Identity> {
+    const { pool, certificates } = this.#services;
+    return identify(pool, shownBy({ certificates, proxies: proxiesOf(this.#services) }, request), true);
   }
 }
 

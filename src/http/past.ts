@@ -10,7 +10,7 @@ import { toMsgpack } from '../kernel/codec.ts';
 import { matches } from '../kernel/etag.ts';
 import { media } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
-import type { DocumentRequest, Served } from './documents.ts';
+import { cacheOf, type DocumentRequest, type Served } from './documents.ts';
 
 export interface PastNode {
   readonly id: number;
@@ -65,7 +65,7 @@ export async function servePast(
     'Corral-Document': version,
     'Corral-Node': node.fqdn,
     ...(change === null ? {} : { 'Corral-Change': String(change) }),
-    'Cache-Control': 'private, no-cache',
+    'Cache-Control': cacheOf(found.identity),
     Vary: 'Accept, Authorization, Cookie',
   };
   if (matches(request.headers['if-none-match'], etag)) {

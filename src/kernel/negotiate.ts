@@ -79,3 +79,8 @@ export function splitSuffix(name: string, offered: readonly Format[]): { name: s
   const format = match?.[2] as Format | undefined;
   return match && format && offered.includes(format) ? { name: match[1]!, format } : { name };
 }
+
+/** Whether a page is taken, as browsers say when somebody goes somewhere. */
+export function wantsPage(accept: string | undefined): boolean {
+  return accept?.includes('text/html') ?? false;
+}

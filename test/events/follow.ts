@@ -38,6 +38,8 @@ export interface How {
   readonly query?: string;
   readonly accept?: string;
   readonly token?: string;
+  /** In place of a token. */
+  readonly cookie?: string;
   readonly last?: string | number;
 }
 
@@ -49,10 +51,14 @@ afterEach(() => {
 /** Opens `/watch`, reading as a browser's EventSource would, or lines. */
 export async function watch(
   { base }: { readonly base: string },
-  { query = '', accept = 'text/event-stream', token = ADMIN, last }: How = {},
+  { query = '', accept = 'text/event-stream', token = ADMIN, cookie, last }: How = {},
 ): Promise<Watcher> {
   const request = get(`${base}/watch${query}`, {
-    headers: { authorization: `Bearer ${token}`, accept, ...(last === undefined ? {} : { 'last-event-id': String(last) }) },
+    headers: {
+      ...(cookie === undefined ? { authorization: `Bearer ${token}` } : { cookie }),
+      accept,
+      ...(last === undefined ? {} : { 'last-event-id': String(last) }),
+    },
     agent: false,
   });
   const answer = await new Promise<IncomingMessage>((resolve, reject) => void request.once('response', resolve).once('error', reject));

@@ -185,7 +185,7 @@ test('a reader whose buffer stays full is cut off', async () => {
   const response = new ServerResponse(request);
   response.assignSocket(full as unknown as Socket);
   const before = one.hub.size;
-  await serveEvents({ hub: one.hub, documents: one.documents }, request, response, HV, 'x');
+  await serveEvents({ hub: one.hub, documents: one.documents, pool: one.pool }, request, response, HV, 'x');
   expect(response.destroyed).toBe(true);
   await sleep(10);
   expect(one.hub.size).toBe(before);

@@ -57,13 +57,15 @@ async function find(pool: Queryable, cookie: string | undefined, pending: boolea
 /**
  * Who is logged in with a session cookie; asked anew for each request, so that one that was ended is refused at once everywhere.
  * @param cookie what `sessionCookie` found
+ * @param used it is a request of the person, which keeps the session from its idle end
  */
-export async function personOfSession(pool: Queryable, cookie: string | undefined): Promise<LoggedIn | undefined> {
+export async function personOfSession(pool: Queryable, cookie: string | undefined, used = true): Promise<LoggedIn | undefined> {
   const found = await find(pool, cookie, false);
   if (!found) return undefined;
   const { old, ...person } = found;
   /* Not waited for: it is no reason to be late, or to fail. */
-  if (old) pool.query(`update session set seen_at = now() where id = $1 and seen_at < now() - interval '1 minute'`, [person.session]).catch(() => undefined);
+  if (old && used)
+    pool.query(`update session set seen_at = now() where id = $1 and seen_at < now() - interval '1 minute'`, [person.session]).catch(() => undefined);
   return person;
 }
 
