@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import type { ChangeRow } from '../db/changes.ts';
 import type { Plan, PlannedHost } from '../db/plan.ts';
 import type { ProblemBody } from './errors.ts';
 import { emit, write, type Form } from './emit.ts';
@@ -9,6 +10,8 @@ import { bold, clean, colourful, dim, green, red } from './text.ts';
 /** Options of every command that writes. */
 export interface PlanOptions {
   readonly plan?: boolean;
+  /** The plan in full. */
+  readonly diff?: boolean;
   readonly ifPlan?: string;
   readonly message?: string;
 }
@@ -23,8 +26,14 @@ export interface PlanAnswer {
 export function planOptions(command: Command): Command {
   return command
     .option('--plan', 'show what it would do, on every host too, and do nothing')
+    .addOption(diffOption())
     .option('--if-plan <digest>', 'only if its effect is that of this plan')
     .option('-m, --message <text>', 'why; kept with the change');
+}
+
+/** Of every command that plans. */
+export function diffOption(): Option {
+  return new Option('--diff', 'as --plan, with all rows, hosts and differences of documents in full').implies({ plan: true });
 }
 
 /** The path of a write, or of its dry run. */
@@ -41,9 +50,12 @@ export function planHeaders({ ifPlan, message }: PlanOptions): Record<string, st
 }
 
 /** Prints the answer to a dry run: for people, whole for programs, or with `quiet` the digest alone. */
-export async function showPlan(answer: PlanAnswer, { output, quiet }: { readonly output: Form; readonly quiet?: boolean }): Promise<void> {
+export async function showPlan(
+  answer: PlanAnswer,
+  { output, quiet, diff = false }: { readonly output: Form; readonly quiet?: boolean; readonly diff?: boolean },
+): Promise<void> {
   if (output !== 'table') return emit(output, answer);
-  await write(quiet ? `${answer.plan.digest}\n` : planText(answer.plan, await loadNouns(), colourful(process.stdout)));
+  await write(quiet ? `${answer.plan.digest}\n` : planText(answer.plan, await loadNouns(), colourful(process.stdout), diff));
 }
 
 /** What is said below a refusal because the effect is another: the plan as it is now. */
@@ -61,27 +73,70 @@ export function changedPlan(problem: ProblemBody, nouns: readonly Noun[]): strin
 
 const signs = { create: '+', update: '~', delete: '-' } as const;
 
-/** A plan for people. */
-export function planText({ rows, hosts, documents, digest }: Plan, nouns: readonly Noun[], colour: boolean): string {
+/** What is shown of a long plan, where not all of it is asked for. */
+const MOST = { rows: 20, hosts: 20, hostsInFull: 5, hostLines: 20, documents: 2, documentsInFull: 3, lines: 60, linesOfMany: 20 } as const;
+
+/** A plan for people; a long one in short, unless `full`. */
+export function planText({ rows, hosts, documents, digest }: Plan, nouns: readonly Noun[], colour: boolean, full = false): string {
   const out: string[] = [];
+  const cut = new Set<string>();
+  /** The first of a list, and what stands for the others. */
+  const first = <T>(all: readonly T[], most: number, more: (n: number) => string, indent = ''): { shown: readonly T[]; rest: string[] } => {
+    if (full || all.length <= most) return { shown: all, rest: [] };
+    const text = more(all.length - most);
+    cut.add(text);
+    return { shown: all.slice(0, most), rest: [dim(`${indent}… and ${text}`, colour)] };
+  };
   if (rows.length === 0) out.push('No row of desired state changes.');
-  for (const row of rows) {
-    const paint = row.op === 'create' ? green : row.op === 'delete' ? red : bold;
-    const name = row.label === undefined ? row.key : `${row.label} (${row.key})`;
-    out.push(paint(`${signs[row.op]} ${row.noun.replaceAll('_', ' ')} ${clean(name)}`, colour));
-    const noun = nouns.find((one) => one.noun === row.noun);
-    const text = (field: string, value: unknown): string => (value === null || value === undefined ? 'nothing' : wireValue(noun, field, value));
-    const fields = [...new Set([...Object.keys(row.before ?? {}), ...Object.keys(row.after ?? {})])];
-    for (const field of fields) {
-      const [before, after] = [row.before?.[field], row.after?.[field]];
-      if (row.op === 'update') out.push(`    ${field}: ${text(field, before)} -> ${text(field, after)}`);
-      else if ((before ?? after ?? null) !== null) out.push(`    ${field}: ${text(field, before ?? after)}`);
-    }
+  const someRows = first(rows, MOST.rows, (n) => counted(n, 'more row'));
+  for (const row of someRows.shown) out.push(...rowLines(row, nouns, colour));
+  out.push(...someRows.rest);
+  const inFull = full || hosts.length <= MOST.hostsInFull;
+  const someHosts = first(hosts, MOST.hosts, (n) => counted(n, 'more host'));
+  if (!inFull) out.push('');
+  for (const host of someHosts.shown) {
+    const [head, ...lines] = inFull ? hostLines(host, colour) : [hostLine(host, colour)];
+    const some = first(lines, MOST.hostLines, (n) => `${n} more of this host`, '    ');
+    out.push(...(inFull ? [''] : []), head!, ...some.shown, ...some.rest);
   }
-  for (const host of hosts) out.push('', ...hostLines(host, colour));
-  for (const document of documents) out.push('', ...differenceLines(document.text, colour));
+  out.push(...someHosts.rest);
+  const most = documents.length <= MOST.documentsInFull ? MOST.documentsInFull : MOST.documents;
+  const someDocuments = first(documents, most, (n) => (n === 1 ? '1 more document that changes' : `${n} more documents that change`));
+  for (const document of someDocuments.shown) {
+    const some = first(differenceLines(document.text, colour), someDocuments.rest.length > 0 ? MOST.linesOfMany : MOST.lines, (n) => counted(n, 'more line'));
+    out.push('', ...some.shown, ...some.rest);
+  }
+  if (someDocuments.rest.length > 0) out.push('', ...someDocuments.rest);
+  if (cut.size > 0) out.push('', 'This is the plan in short; --diff shows all of it.');
   out.push('', `${hosts.filter((host) => host.acts).length} of ${hosts.length} hosts act. Plan ${digest}`);
   return `${out.join('\n')}\n`;
+}
+
+const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+function rowLines(row: ChangeRow, nouns: readonly Noun[], colour: boolean): string[] {
+  const paint = row.op === 'create' ? green : row.op === 'delete' ? red : bold;
+  const name = row.label === undefined ? row.key : `${row.label} (${row.key})`;
+  const out = [paint(`${signs[row.op]} ${row.noun.replaceAll('_', ' ')} ${clean(name)}`, colour)];
+  const noun = nouns.find((one) => one.noun === row.noun);
+  const text = (field: string, value: unknown): string => (value === null || value === undefined ? 'nothing' : wireValue(noun, field, value));
+  for (const field of new Set([...Object.keys(row.before ?? {}), ...Object.keys(row.after ?? {})])) {
+    const [before, after] = [row.before?.[field], row.after?.[field]];
+    if (row.op === 'update') out.push(`    ${field}: ${text(field, before)} -> ${text(field, after)}`);
+    else if ((before ?? after ?? null) !== null) out.push(`    ${field}: ${text(field, before ?? after)}`);
+  }
+  return out;
+}
+
+/** A host of many, on one line. */
+function hostLine({ node, manager, acts, why, live, restart }: PlannedHost, colour: boolean): string {
+  const told = (lines: readonly string[], when: string): string[] => {
+    if (lines.length > 1) return [`${lines.length} things ${when}`];
+    return lines.map((line) => `${when}: ${clean(line)}`);
+  };
+  const what = [...told(live, 'at once'), ...told(restart, 'at the next start')];
+  const says = acts ? what.join('; ') || 'runs, and has nothing to change' : `does not act: ${clean(why ?? '')}`;
+  return `${bold(`${clean(node)} (${manager})`, colour)}  ${says}`;
 }
 
 function hostLines({ node, manager, acts, why, live, restart }: PlannedHost, colour: boolean): string[] {

@@ -45,7 +45,9 @@ describe('a fleet file', () => {
     expect(refused.out).not.toContain('<domain');
     expect(await names(at, 'site')).toEqual([]);
     const planned = await apply(at, fleet(), '--plan');
-    expect([planned.code, planned.out]).toEqual([0, expect.stringMatching(/<domain[^]*Planned: 12 made/)]);
+    expect([planned.code, planned.out]).toEqual([0, expect.stringMatching(/… and \d+ more lines\n[^]*Planned: 12 made/)]);
+    const whole = await apply(at, fleet(), '--diff');
+    expect([whole.code, whole.out]).toEqual([0, expect.stringMatching(/<domain[^]*Planned: 12 made/)]);
     expect(await names(at, 'site')).toEqual([]);
     const done = await apply(at, fleet(), '--yes', '-m', 'für den Anfang');
     expect([done.code, done.err]).toEqual([0, '']);

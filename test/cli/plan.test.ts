@@ -55,3 +55,32 @@ test('what would be refused is refused, with the same code', async () => {
   expect(real.code).not.toBe(0);
   expect(dry).toEqual(real);
 });
+
+test('a plan of many hosts and documents is shown in short, and in full with --diff', async () => {
+  await corral.make('site', { name: 'wide' });
+  const others = Array.from({ length: 25 }, (_, i) => `w${String(i).padStart(2, '0')}.example.com`);
+  for (const fqdn of others) await corral.make('node', { fqdn, site: 'wide', roles: { hypervisor: { methods: ['KVM'], cores: 64, ram: 2 ** 38 } } });
+  const words = [
+    'create',
+    'layer',
+    'name=wide',
+    'scope=site',
+    'site=wide',
+    `data=${JSON.stringify({ lines: Array.from({ length: 90 }, (_, i) => `line ${i}`) })}`,
+  ];
+  const short = await run([...words, '--plan'], { env });
+  expect([short.code, short.err]).toEqual([0, '']);
+  expect(short.out.match(/^--- /gm)).toHaveLength(2);
+  expect(short.out).toMatch(new RegExp(`^${others[0]!} \\(puppet\\) {2}at once: .*lines`, 'm'));
+  expect(short.out).toMatch(/^… and 5 more hosts$/m);
+  expect(short.out).toMatch(/^… and 23 more documents that change$/m);
+  expect(short.out.match(/^… and \d+ more lines$/gm)).toHaveLength(2);
+  expect(short.out).toMatch(/--diff shows all of it\.\n\n25 of 25 hosts act\. Plan sha256:[0-9a-f]{64}\n$/);
+  expect(short.out.split('\n').length).toBeLessThan(90);
+  const full = await run([...words, '--diff'], { env });
+  expect(full.out.match(/^--- /gm)).toHaveLength(25);
+  expect(full.out.match(/^\+ +- "?line 89/gm)).toHaveLength(25);
+  expect(full.out).not.toContain('… and');
+  for (const host of others) expect(full.out).toContain(`${host} (puppet)\n`);
+  expect((await corral.pool.query('select from layer')).rowCount).toBe(0);
+});

@@ -7,7 +7,7 @@ import type { ProblemBody } from '../errors.ts';
 import { fleetOperations, inFile } from '../fleet-operations.ts';
 import { clientOptions, createClient, refused, type Client, type ClientOptions } from '../http.ts';
 import { loadNouns, type Noun } from '../nouns.ts';
-import { changedPlan, planHeaders, planText, type PlanAnswer } from '../plan.ts';
+import { changedPlan, diffOption, planHeaders, planText, type PlanAnswer } from '../plan.ts';
 import { Progress } from '../progress.ts';
 import { colourful } from '../text.ts';
 import { fleetSizes } from '../values.ts';
@@ -17,6 +17,7 @@ interface ApplyOptions extends ClientOptions {
   readonly set?: string;
   readonly prune?: boolean;
   readonly plan?: boolean;
+  readonly diff?: boolean;
   readonly yes?: boolean;
   readonly message?: string;
 }
@@ -59,7 +60,8 @@ Things are known by their natural keys, virtual machines by their uuid or their 
   )
     .option('--set <name>', 'the set that these things belong to')
     .option('--prune', 'delete what the set had and the file no longer names')
-    .option('--plan', 'show what it would do, all of it, and do nothing')
+    .option('--plan', 'show what it would do, with the documents, and do nothing')
+    .addOption(diffOption())
     .option('-y, --yes', 'do it without asking')
     .option('-m, --message <text>', 'why; kept with the change')
     .addHelpText(
@@ -79,7 +81,7 @@ async function apply(file: string, options: ApplyOptions): Promise<void> {
   const planned = await send(client, '/bulk?dry_run=true', body, { nouns, places, ...options }, {}, 'planning');
   const answer = planned.body as PlanAnswer;
   const { plan } = answer;
-  if (options.output === 'table') await write(shown(answer, nouns, options.plan === true));
+  if (options.output === 'table') await write(shown(answer, nouns, options));
   else if (options.plan) await emit(options.output, answer);
   if (options.plan) return;
   const idle = plan.rows.length === 0;
@@ -92,17 +94,17 @@ async function apply(file: string, options: ApplyOptions): Promise<void> {
 }
 
 /** What is planned: with the documents' differences where all of it is asked for, and of a long one only how much. */
-function shown({ plan, answer }: PlanAnswer, nouns: readonly Noun[], all: boolean): string {
+function shown({ plan, answer }: PlanAnswer, nouns: readonly Noun[], { plan: only = false, diff = false }: ApplyOptions): string {
   const colour = colourful(process.stdout);
   if (plan.rows.length === 0) return 'Nothing to do: the fleet is as the file says.\n';
   const lines = [`Planned: ${counted(answer as Applied)}`];
-  if (all) return `${planText(plan, nouns, colour)}${lines.join('')}\n`;
-  if (plan.rows.length <= LONG) return `${planText({ ...plan, documents: [] }, nouns, colour)}${lines.join('')}; --plan shows the documents too\n`;
+  if (only) return `${planText(plan, nouns, colour, diff)}${lines.join('')}\n`;
+  if (plan.rows.length <= LONG) return `${planText({ ...plan, documents: [] }, nouns, colour, true)}${lines.join('')}; --plan shows the documents too\n`;
   const acting = plan.hosts.filter((host) => host.acts).length;
   const rows = new Map<string, number>();
   for (const { op, noun } of plan.rows) rows.set(`${op} ${noun}`, (rows.get(`${op} ${noun}`) ?? 0) + 1);
   for (const [what, n] of rows) lines.push(`  ${what.replaceAll('_', ' ')}: ${n}`);
-  lines.push(`${acting} of ${plan.hosts.length} hosts act, ${plan.documents.length} documents change. Plan ${plan.digest}; --plan shows all of it`);
+  lines.push(`${acting} of ${plan.hosts.length} hosts act, ${plan.documents.length} documents change. Plan ${plan.digest}; --diff shows all of it`);
   return `${lines.join('\n')}\n`;
 }
 

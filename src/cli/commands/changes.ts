@@ -279,7 +279,7 @@ async function revert(number: string, { output, ...options }: Options & PlanOpti
   });
   const answer = JSON.parse(body.toString()) as (Change & { readonly warnings: readonly string[] }) | PlanAnswer;
   const warnings = 'plan' in answer ? ((answer.answer as { warnings?: readonly string[] } | null)?.warnings ?? []) : answer.warnings;
-  if ('plan' in answer) await showPlan(answer, { output });
+  if ('plan' in answer) await showPlan(answer, { output, ...options });
   else await showChange(answer, output);
   if (output === 'table') for (const warning of warnings) note(`Warning: ${clean(warning)}`);
 }
