@@ -140,6 +140,11 @@ const Once = ({ once, context, model }: { once: Readonly<Record<string, unknown>
     </dl>
     {model.resource.noun === 'person' ? (
       <p>Give it to the person: it sets the password, once, within an hour. When it is lost, make a new one below.</p>
+    ) : model.resource.noun === 'webhook' ? (
+      <p>
+        Give it to the receiver, which checks the signature of each delivery with it, as <a href="https://www.standardwebhooks.com">Standard Webhooks</a> has
+        it. Corral does not show it again: when it is lost, set another with “Change”.
+      </p>
     ) : (
       <p>Corral keeps only what it needs to recognise it, and cannot show it again. When it is lost, delete it and make another.</p>
     )}

@@ -81,6 +81,19 @@ describe('create, set, delete', () => {
     expect((await run(['get', 'site', 'ber1'])).code).toBe(3);
   });
 
+  it('says of a secret that it is shown once, and where it goes', async () => {
+    const words = ['create', 'webhook', 'url=https://chat.example.com/hook'];
+    const made = await run([...words, 'name=chat']);
+    expect(made.out).toMatch(/^secret +whsec_/m);
+    expect(made.err).toMatch(/^The secret is shown this once\. Give it to the receiver.*\n$/);
+    expect(made.err).toContain('corral set webhook chat secret=');
+    const quiet = await run([...words, 'name=quiet', '-q']);
+    expect([quiet.out, quiet.err]).toEqual(['quiet\n', expect.stringMatching(/^The secret was not printed \(-q\)/)]);
+    const given = await run([...words, 'name=given', `secret=whsec_${Buffer.alloc(32, 7).toString('base64')}`]);
+    expect([given.code, given.err]).toEqual([0, '']);
+    expect((await run(['set', 'webhook', 'chat', 'enabled=false'])).err).toBe('');
+  });
+
   it('writes parts, lists and sizes', async () => {
     const made = await run([
       'create',

@@ -254,4 +254,12 @@ test('a secret that is typed is not sent back, and a new token is shown once', a
   expect(shown).toMatch(/^corral_reader_/);
   expect(text(made.page)).toContain('shown once');
   expect((await get(corral, '/api/v1/tokens/once')).html).not.toContain(shown);
+
+  const webhook = submission(formOf((await get(corral, '/forms/webhooks')).page, '/api/v1/webhooks'));
+  webhook.set('name', 'told');
+  webhook.set('url', 'https://example.com/told');
+  const told = await post(corral, '/api/v1/webhooks', webhook);
+  expect(text(all(told.page, (element) => element.attributes['class'] === 'secret')[0]!)).toMatch(/^whsec_/);
+  expect(text(told.page)).toContain('Give it to the receiver');
+  expect(text(told.page)).toContain('shown once');
 });

@@ -6,6 +6,7 @@ import { readBodyFile } from '../file.ts';
 import { clientOptions, createClient, type Client, type ClientOptions } from '../http.ts';
 import { findNoun, keyOf, loadNouns, type Noun } from '../nouns.ts';
 import { overtaken, patchOf, type Patch } from '../merge.ts';
+import { noteOnce } from '../once.ts';
 import { changedPlan, planHeaders, planOptions, planPath, showPlan, type PlanAnswer, type PlanOptions } from '../plan.ts';
 import { columnsOf, rowsTable, thingText } from '../show.ts';
 import { clean, table, terminalWidth } from '../text.ts';
@@ -253,7 +254,10 @@ async function submit(
     ],
   });
   if (options.plan) return showPlan(JSON.parse(body.toString()) as PlanAnswer, options);
-  if (method !== 'DELETE') await showThing(noun, nouns, JSON.parse(body.toString()) as Row, options);
+  if (method === 'DELETE') return;
+  const row = JSON.parse(body.toString()) as Row;
+  await showThing(noun, nouns, row, options);
+  if (options.output === 'table') noteOnce(noun, row, options.quiet ?? false);
 }
 
 /** Where a key is no name, and a name was given: how things of that name are found. */
