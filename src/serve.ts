@@ -33,7 +33,7 @@ export interface Running {
 }
 
 /** Log lines are written when so many bytes have come together, and four times a second. */
-const LOG_BUFFER = 32_768;
+const LOG_BUFFER = 15_000;
 
 /** The time of a log line, RFC 3339 in UTC, written once for each millisecond: many lines share one. */
 function isoTime(): () => string {
