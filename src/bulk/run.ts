@@ -12,6 +12,7 @@ import { substitute, type BulkRequest, type Operation } from './operations.ts';
 import { Puts } from './put.ts';
 import { Refusals } from './refusals.ts';
 import { resolveMany } from './resolve.ts';
+import { misplacedNodes } from './misplaced.ts';
 import { keysOf, type BulkAnswer, type BulkResult, type Done } from './result.ts';
 import { nodesWithoutRole } from './roles.ts';
 import { ApplyingSet } from './set.ts';
@@ -78,6 +79,8 @@ class Run {
     }
     if (this.#careful && this.#refusals.none)
       for (const [index, problem] of await nodesWithoutRole(this.#tx, operations, this.#done)) this.#refusals.add(operations[index], problem);
+    if (this.#careful && this.#refusals.none)
+      for (const [index, problem] of await misplacedNodes(this.#tx, operations, this.#done)) this.#refusals.add(operations[index ?? -1], problem);
     if (this.#set) await this.#set.keep(this.#members());
     const pruned = this.#set && prune ? await this.#prune(this.#set) : undefined;
     this.#refusals.end();

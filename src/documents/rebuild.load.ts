@@ -4,6 +4,8 @@ import { notifySql } from '../db/notify.ts';
 import { prepared } from '../db/prepared.ts';
 import type { Tx } from '../db/transaction.ts';
 import type { SecretBox } from '../kernel/secret.ts';
+import { takeMoved } from '../modules/layers/moved.ts';
+import { refuseUnknownClasses } from './class-lists.load.ts';
 import { headOf } from './classes.ts';
 import { buildDocument, type DocumentBody } from './document.ts';
 import { hasSecrets, loadNodes } from './node.load.ts';
@@ -18,6 +20,7 @@ const BATCH = 200;
  * kept as a new version, and the older ones stay too. At the commit all processes are told which changed (see
  * src/events/hub.ts).
  * @param ids of nodes, ascending
+ * @throws Problem layer-conflict for a node that is put where it gets a class which its environment does not know
  */
 export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
   const written: number[] = [];
@@ -28,7 +31,10 @@ export async function rebuild(tx: Tx, ids: readonly number[]): Promise<void> {
       hash: string;
     }>`${prepared}select node_id, hash from document where node_id = any(${batch}::bigint[]) order by node_id for update`.execute(tx.db);
     const before = new Map(locked.map((row) => [Number(row.node_id), row.hash]));
-    const changed = (await loadNodes(tx.db, [...before.keys()], tx.store.secrets, tx.store.catalog))
+    const aggregates = await loadNodes(tx.db, [...before.keys()], tx.store.secrets, tx.store.catalog);
+    const moved = takeMoved(tx, batch);
+    if (moved.size > 0) await refuseUnknownClasses(tx, aggregates, moved);
+    const changed = aggregates
       .map((aggregate) => ({ id: aggregate.node.id, document: buildDocument(aggregate), secret: hasSecrets(aggregate) }))
       .filter(({ id, document }) => before.get(id) !== document.hash);
     for (const { id, document, secret } of changed) {

@@ -5,6 +5,7 @@ import { idOf, type Db } from '../db/read.ts';
 import type { DocumentBody } from '../documents/document.ts';
 import { traceLayers, type Layer } from '../documents/layers.ts';
 import { loadLayers } from '../documents/layers.load.ts';
+import { unknownClasses } from '../documents/class-lists.load.ts';
 import { openBody } from '../documents/rebuild.load.ts';
 import { Problem } from '../kernel/problem.ts';
 import type { SecretBox } from '../kernel/secret.ts';
@@ -79,6 +80,7 @@ async function explainIn({ db, catalog, secrets }: Context, asked: string, key: 
     manager,
     reaching,
     beyond,
+    unknown: manager === 'puppet' ? await unknownClasses(db, String(body['environment']), classesOf(layers)) : new Set<string>(),
     changes: await changesOf(db, settings),
     since: await sinceOf(db, secrets, id, number, values, key === undefined ? VERSIONS : VERSIONS_OF_ONE),
   };
@@ -106,6 +108,8 @@ function givenBy(placed: Placed, traces: ReadonlyMap<string, ReturnType<typeof t
   const { kind, key } = placed;
   return (traces.get(nameOf(placed))?.layers ?? []).filter(({ outcome }) => outcome !== 'silent').map(({ id }) => ({ layer: id, kind, key }));
 }
+
+const classesOf = (layers: readonly Layer[]): string[] => [...new Set(layers.flatMap(({ classes }) => Object.keys(classes)))];
 
 /** The keys that layers beyond reach may set: those found, or what was asked for, with and without a path. */
 function namesOf(chosen: readonly Chosen[], key: string): string[] {

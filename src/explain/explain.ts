@@ -30,6 +30,8 @@ export interface Known {
   readonly beyond: readonly Beyond[];
   readonly changes: (setting: Setting) => ChangeNote | null;
   readonly since: (placed: Placed) => Since;
+  /** Classes that the node's environment does not know. */
+  readonly unknown: ReadonlySet<string>;
 }
 
 /** Names by which values are found; unique among values of one kind. */
@@ -91,7 +93,7 @@ export function explainValue({ placed, path }: Chosen, trace: Trace | undefined,
     conflict: trace.conflict,
     won: layers.filter(({ outcome }) => outcome === 'won' || outcome === 'contributed').map(({ layer }) => layer),
     layers: layers.sort((a, b) => order.get(a)! - order.get(b)!),
-    notes: notesOf(placed, trace, all, known.manager),
+    notes: notesOf(placed, trace, all, known),
   };
 }
 
@@ -128,7 +130,7 @@ function outcomesInside({ strategy, layers }: Trace, path: readonly string[]): O
   return has.map((there, i) => (!there ? 'silent' : together && merges[i] ? 'contributed' : i === first ? 'won' : 'lost'));
 }
 
-function notesOf({ kind, key, value }: Placed, { strategy, secret, conflict }: Trace, all: readonly Placed[], manager: Known['manager']): string[] {
+function notesOf({ kind, key, value }: Placed, { strategy, secret, conflict }: Trace, all: readonly Placed[], { manager, unknown }: Known): string[] {
   const notes: string[] = [];
   const other = (also: Kind): boolean => all.some((one) => one.kind === also && one.key === key);
   if (conflict) notes.push('Layers of the same scope and weight give different values, so that their names decided; give one of them more weight.');
@@ -137,6 +139,7 @@ function notesOf({ kind, key, value }: Placed, { strategy, secret, conflict }: T
       `It is served to this node in clear${manager === 'puppet' ? ', and becomes Sensitive' : '; let states that write it not show their changes'}. Nobody else sees it.`,
     );
   if (manager === 'puppet') {
+    if (kind === 'class' && unknown.has(key)) notes.push("The class list of the node's environment lacks it: its catalog fails, unless the list is old.");
     if (kind === 'data' && !secret && holds(value, interpolates)) notes.push('Puppet interpolates %{…} in it when it compiles the catalog.');
     if (kind === 'data' && strategy !== 'first') notes.push(`Puppet merges it (${strategy}) with what the levels below Corral in its own hierarchy have, too.`);
     if (kind === 'class_parameter' && other('data')) notes.push('The class is declared with it, so Puppet does not look for the key of Hiera with this name.');

@@ -133,7 +133,7 @@ function overviewLines({ node, version, manager, layers, values }: Explanation):
     if (some.length === 0) continue;
     lines.push('', headings[kind]);
     for (const one of some) {
-      const value = kind === 'class' ? '' : shortValue(one.value, one.secret);
+      const value = kind === 'class' ? one.notes.join(' ') : shortValue(one.value, one.secret);
       lines.push(`  ${inLine(one.key).padEnd(keys)}  ${sourceText(one).padEnd(sources)}  ${value}`.trimEnd());
     }
   }

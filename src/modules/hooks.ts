@@ -9,6 +9,7 @@ import { enrolmentTokenHooks } from './control/enrolment.verbs.ts';
 import { tokenHooks } from './control/token.verbs.ts';
 import { webhookHooks } from './control/webhook.verbs.ts';
 import { layerHooks, nodeGroupHooks } from './layers/hooks.ts';
+import { movedNodeHooks, movedRoleHooks } from './layers/moved.ts';
 import { changeGateway, dropDerived, fillPool, reserveForNode } from './network/allocate.ts';
 import { bindingHooks, roleHooks } from './people/binding.verbs.ts';
 import { networkHooks } from './network/network.verbs.ts';
@@ -67,12 +68,19 @@ export const hooks: Readonly<Record<string, Hooks>> = {
   node_group: nodeGroupHooks,
   tombstone: { deleting: (tx, id) => forgetting(tx, [id]) },
   node: {
-    created: async (tx, id) => {
+    created: async (tx, id, input) => {
       await startDocument(tx, id);
-      return undefined;
+      return movedNodeHooks.created(tx, id, input);
     },
-    restored: startDocument,
+    change: movedNodeHooks.change,
+    restored: async (tx, id) => {
+      await startDocument(tx, id);
+      await movedNodeHooks.restored(tx, id);
+    },
   },
+  hypervisor: movedRoleHooks('hypervisor'),
+  ceph_mon_node: movedRoleHooks('ceph_mon_node'),
+  ceph_osd_node: movedRoleHooks('ceph_osd_node'),
   ceph_cluster: {
     created: async (tx, id) => {
       for (const key of clusterKeys) await insertRow(tx, tx.store.catalog.byNoun('ceph_key'), { ...key, ceph_cluster: id });
