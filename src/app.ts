@@ -221,7 +221,7 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
   app.route('/', peopleRoutes(services));
   app.route('/', apiRoutes(services));
   app.route('/', reportRoutes(services));
-  for (const path of ['/', '/openapi.json', '/docs', '/documents', '/healthz', '/readyz', '/style.css', '/api/v1']) {
+  for (const path of ['/', '/openapi.json', '/docs', '/documents', '/healthz', '/readyz', '/style.css']) {
     app.all(path, ({ req }) => {
       throw new Problem('method-not-allowed', `${req.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });
     });

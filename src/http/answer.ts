@@ -85,7 +85,7 @@ export const loginHref = (path: string): string => `/login?next=${encodeURICompo
 
 /** The headers that go with a problem, on whatever path it is answered. */
 export function problemHeaders(problem: Problem): Record<string, string> {
-  const headers: Record<string, string> = { 'Cache-Control': 'no-store' };
+  const headers: Record<string, string> = { ...problem.headers, 'Cache-Control': 'no-store' };
   if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="corral"';
   if (problem.status === 413) headers['Connection'] = 'close';
   if (problem.status === 503) headers['Retry-After'] = '2';

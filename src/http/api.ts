@@ -25,6 +25,10 @@ type Ctx = Context<Env>;
 export function apiRoutes(services: Services): Hono<Env> {
   const app = new Hono<Env>();
   app.get('/api/v1', (context) => index(services, context));
+  /* The next one would take it for a noun. */
+  app.all('/api/v1', ({ req }) => {
+    throw new Problem('method-not-allowed', `${req.method} is not possible here; possible: GET`, { extra: { allow: 'GET' } });
+  });
   app.all('/api/v1/*', (context) => dispatch(services, context, targetOf(services, context.req.url, '/api/v1/')));
   app.get('/forms/*', (context) => {
     const target = targetOf(services, context.req.url, '/forms/');

@@ -8,7 +8,7 @@ import { sessionCookie } from '../auth/people/sessions.ts';
 import { Refusals } from '../auth/refusals.ts';
 import { Problem, type ProblemCode } from '../kernel/problem.ts';
 import type { Taken } from '../limits/bucket.ts';
-import { tooMany, type Known, type Limits, type Policy } from '../limits/limits.ts';
+import { rateHeaders, tooMany, type Known, type Limits, type Policy } from '../limits/limits.ts';
 import type { Env, Services } from './answer.ts';
 import { incomingOf, proxiesOf } from './client.ts';
 
@@ -41,11 +41,6 @@ export function credentialOf({ authorization, cookie }: Pick<IncomingHttpHeaders
   return authorization ?? (cookie === undefined ? undefined : (sessionCookie(cookie) ?? tokenOf(undefined, cookie)));
 }
 
-/** The fields of draft-ietf-httpapi-ratelimit-headers-10. */
-export function rateHeaders(policy: Policy, { limit, remaining, reset }: Taken): Record<string, string> {
-  return { 'RateLimit-Policy': `"${policy}";q=${limit};w=60`, RateLimit: `"${policy}";r=${remaining};t=${reset}` };
-}
-
 /** A credential was shown, and is not good. */
 const isFailure = (problem: Problem): boolean => problem.status === 401 && problem.code !== 'no-token';
 
@@ -69,8 +64,7 @@ export class Guard {
     if (!limits) return work();
     const address = (): string => proxiesOf(this.#services).addressOf(incomingOf(context));
     const credential = credentialOf(incomingOf(context).headers);
-    const blocked = limits.blockedFor(credential, address);
-    if (blocked > 0) throw tooMany('address', blocked);
+    limits.refuseBlocked(credential, address);
     let identity: Identity;
     try {
       identity = await work();
@@ -94,7 +88,7 @@ export class Guard {
   #tell(context: Context<Env>, policy: Policy, taken: Taken | undefined): void {
     if (!taken) return;
     context.set('rate', rateHeaders(policy, taken));
-    if (!taken.allowed) throw tooMany(policy, taken.reset);
+    if (!taken.allowed) throw tooMany(policy, taken);
   }
 }
 
@@ -126,8 +120,7 @@ export class BareGuard {
   /** @throws Problem too-many-requests */
   check({ credential, known }: Pass, request: IncomingMessage): void {
     if (!this.#limits) return;
-    const blocked = this.#limits.blockedFor(credential, () => proxiesOf(this.#services).addressOf(request));
-    if (blocked > 0) throw tooMany('address', blocked);
+    this.#limits.refuseBlocked(credential, () => proxiesOf(this.#services).addressOf(request));
     if (known) this.#limits.document(known);
   }
 

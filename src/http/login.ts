@@ -65,7 +65,7 @@ export function loginRoutes(services: Services): Hono<Env> {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const taken = await services.limits?.address(clientOf(context, services).address, true);
-      if (taken && !taken.allowed) throw tooMany('address', taken.reset);
+      if (taken && !taken.allowed) throw tooMany('address', taken);
       const problem = new Problem('bad-token', 'This token is not known here. Copy the whole of it, from corral_ on');
       return page(context, loginPage(context, { problem: problem.toDocument(), next, token: true }), problem);
     }

@@ -70,14 +70,21 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   readonly faults: readonly Fault[];
   readonly extra: Readonly<Record<string, unknown>>;
+  /** Of the answer, beside those that every problem has. */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(code: ProblemCode, detail: string, options: { faults?: readonly Fault[]; extra?: Record<string, unknown>; cause?: unknown } = {}) {
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    options: { faults?: readonly Fault[]; extra?: Record<string, unknown>; headers?: Readonly<Record<string, string>>; cause?: unknown } = {},
+  ) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'Problem';
     this.code = code;
     this.status = problems[code][0];
     this.faults = options.faults ?? [];
     this.extra = options.extra ?? {};
+    this.headers = options.headers ?? {};
   }
 
   toDocument(): ProblemDocument {

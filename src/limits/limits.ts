@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Identity } from '../auth/identity.ts';
 import { addressKey } from '../auth/people/throttle.ts';
 import { Problem } from '../kernel/problem.ts';
-import { MemoryBuckets, take, type Buckets, type Taken } from './bucket.ts';
+import { MemoryBuckets, refused, take, type Buckets, type Taken } from './bucket.ts';
 import { SharedBuckets } from './shared.ts';
 
 /** How much may be asked. */
@@ -65,16 +65,15 @@ export class Limits {
     return taken;
   }
 
-  /** Seconds for which this credential is not even looked at: none when it was good, or few failed at its address. */
-  blockedFor(credential: string | undefined, address: () => string): number {
-    if (this.#blocked.size === 0 || credential === undefined || this.#known.get(credential)?.good) return 0;
+  /** Refuses to even look at a credential that was not good before, where too many failed at its address. @throws Problem too-many-requests */
+  refuseBlocked(credential: string | undefined, address: () => string): void {
+    if (this.#blocked.size === 0 || credential === undefined || this.#known.get(credential)?.good) return;
     const key = addressKey(address());
     const until = this.#blocked.get(key);
-    if (until === undefined) return 0;
+    if (until === undefined) return;
     const left = until - performance.now() / 1000;
-    if (left > 0) return Math.ceil(left);
+    if (left > 0) throw tooMany('address', refused(this.settings.address, left));
     this.#blocked.delete(key);
-    return 0;
   }
 
   /** The credential turned out to be good, or no longer so. */
@@ -102,7 +101,7 @@ export class Limits {
     const { identity: limit } = this.settings;
     if (limit === 0) return;
     const { full, taken } = take(known.full, performance.now() / 1000, known.single ? limit : limit * MANY, 1);
-    if (!taken.allowed) throw tooMany('identity', taken.reset);
+    if (!taken.allowed) throw tooMany('identity', taken);
     known.full = full;
   }
 
@@ -124,9 +123,17 @@ export class Limits {
   }
 }
 
-export function tooMany(policy: Policy, seconds: number): Problem {
+/** The fields of draft-ietf-httpapi-ratelimit-headers-10. */
+export function rateHeaders(policy: Policy, { limit, remaining, reset }: Taken): Record<string, string> {
+  return { 'RateLimit-Policy': `"${policy}";q=${limit};w=60`, RateLimit: `"${policy}";r=${remaining};t=${reset}` };
+}
+
+/** The same on whatever path. */
+export function tooMany(policy: Policy, taken: Taken): Problem {
+  const { reset: seconds } = taken;
   const who = policy === 'identity' ? 'You have sent' : 'From your address came';
   return new Problem('too-many-requests', `${who} too many requests; try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}`, {
     extra: { retry_after: seconds, policy },
+    headers: rateHeaders(policy, taken),
   });
 }

@@ -11,6 +11,9 @@ await corral.make('node', { fqdn: 'hv1.example.com', site: 'fra1', roles: { ceph
 const ask = (path: string, credential: string | null, from: string, headers = {}) =>
   corral.request(path, { token: credential, headers: { 'x-forwarded-for': from, ...headers } });
 
+/** What says how much may be asked. */
+const fields = ({ headers }: Response): (string | null)[] => ['ratelimit-policy', 'ratelimit', 'retry-after'].map((name) => headers.get(name));
+
 test('answers say how much is left, and then 429 says when to come again', async () => {
   const mine = await token('busy', 'reader');
   const first = await ask('/api/v1/sites', mine, '192.0.2.1');
@@ -55,10 +58,15 @@ test('wrong tokens are throttled by address, and good ones that are in use there
   expect(statuses.at(-1)).toBe(429);
   const refused = await ask('/api/v1/sites', 'corral_admin_guess', '198.51.100.7');
   expect([refused.status, await refused.json()]).toEqual([429, expect.objectContaining({ policy: 'address' })]);
+  expect(fields(refused)).toEqual(['"address";q=100;w=60', expect.stringMatching(/^"address";r=0;t=\d+$/), expect.stringMatching(/^\d+$/)]);
   expect((await ask('/api/v1/sites', known, '198.51.100.7')).status).toBe(200);
   expect((await ask('/api/v1/sites', 'corral_admin_guess', '198.51.100.8')).status).toBe(401);
   /* On the path of documents, too. */
-  expect((await ask('/enc/hv1.example.com', 'corral_admin_guess', '198.51.100.7')).status).toBe(429);
+  for (const path of ['/enc/hv1.example.com', '/documents/hv1.example.com/events', '/watch']) {
+    const bare = await ask(path, 'corral_admin_guess', '198.51.100.7');
+    expect([path, bare.status, await bare.json()]).toEqual([path, 429, expect.objectContaining({ code: 'too-many-requests', policy: 'address' })]);
+    expect(fields(bare)).toEqual(['"address";q=100;w=60', `"address";r=0;t=${bare.headers.get('retry-after')}`, expect.stringMatching(/^\d+$/)]);
+  }
   expect((await ask('/enc/hv1.example.com', known, '198.51.100.7')).status).not.toBe(429);
 });
 
@@ -66,18 +74,17 @@ test('wrong tokens on the path of documents, and on the login page, count as wel
   const statuses: number[] = [];
   for (let i = 0; i < 15; i++) statuses.push((await ask('/enc/hv1.example.com', `corral_node_guess${i}`, '198.51.100.20')).status);
   expect([statuses[0], statuses.at(-1)]).toEqual([401, 429]);
-  const login = async (i: number) =>
-    (
-      await corral.request('/login', {
-        method: 'POST',
-        token: null,
-        headers: { 'x-forwarded-for': '2001:db8:1:2::7', 'content-type': 'application/x-www-form-urlencoded' },
-        body: `token=guess${i}`,
-      })
-    ).status;
+  const login = (i: number) =>
+    corral.request('/login', {
+      method: 'POST',
+      token: null,
+      headers: { 'x-forwarded-for': '2001:db8:1:2::7', 'content-type': 'application/x-www-form-urlencoded' },
+      body: `token=guess${i}`,
+    });
   const logins: number[] = [];
-  for (let i = 0; i < 15; i++) logins.push(await login(i));
+  for (let i = 0; i < 15; i++) logins.push((await login(i)).status);
   expect([logins[0], logins.at(-1)]).toEqual([401, 429]);
+  expect(fields(await login(16))).toEqual(['"address";q=100;w=60', expect.stringMatching(/^"address";r=0;t=\d+$/), expect.stringMatching(/^\d+$/)]);
   /* Who has one address of an IPv6 network has all of it. */
   expect((await ask('/api/v1/sites', 'guess', '2001:db8:1:2:9::1')).status).toBe(429);
   expect((await ask('/api/v1/sites', 'guess', '2001:db8:1:3::1')).status).toBe(401);
@@ -115,6 +122,7 @@ test('the documents of one host may be asked for as often as an identity may ask
   expect([statuses[0], statuses.at(-1)]).toEqual([200, 429]);
   const last = await ask('/enc/hv1.example.com', node, '192.0.2.77');
   expect([last.headers.get('retry-after'), last.headers.get('x-content-type-options')]).toEqual([expect.stringMatching(/^[12]$/), 'nosniff']);
+  expect(fields(last).slice(0, 2)).toEqual(['"identity";q=40;w=60', expect.stringMatching(/^"identity";r=0;t=[12]$/)]);
 });
 
 test('who may not is in the audit log, on the path of documents, too', async () => {
