@@ -4,7 +4,7 @@ import { createHttpServer } from './app.ts';
 import { keepClearing } from './changes/retention.ts';
 import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
 import { sweepLogins } from './auth/people/sessions.ts';
-import { loginSettings } from './auth/people/settings.ts';
+import { checkLogins, loginSettings } from './auth/people/settings.ts';
 import { keepPruning } from './documents/lookup.load.ts';
 import { clearIdempotency } from './http/idempotency.ts';
 import { loadDemo } from './fleet/demo.ts';
@@ -51,6 +51,7 @@ function isoTime(): () => string {
 
 /** Opens the database, loads the demonstration fleet into a new one, and listens. */
 export async function serve(config: Config): Promise<Running> {
+  checkLogins(config);
   const log = pino(
     { level: config.log_level, base: undefined, timestamp: isoTime() },
     pino.destination({ dest: 2, sync: false, minLength: LOG_BUFFER, periodicFlush: 250 }),

@@ -20,6 +20,10 @@ export const settingsCheck: Check = {
       out.push(warn('tokens may be guessed as quickly as somebody can', 'Unset CORRAL_RATE_LIMIT_ADDRESS, or make it large'));
     if (/(^|[ ,])(0\.0\.0\.0|::)\/0/.test(config.webhook_allow))
       out.push(fail('webhooks may reach every address of your networks', 'Name in CORRAL_WEBHOOK_ALLOW those that they must reach'));
+    if (config.oidc !== undefined && config.public_url === undefined)
+      out.push(
+        fail('OpenID Connect is set up without CORRAL_PUBLIC_URL, where people come back to', 'Set CORRAL_PUBLIC_URL; corral serve does not start without it'),
+      );
     const closed: readonly (readonly [string, string | undefined])[] = [
       [
         'CORRAL_CONFIG',

@@ -17,6 +17,8 @@ type Ctx = Context<Env>;
 export const ISSUER = 'Corral';
 /** Cookie of a login that is under way at the OpenID Connect provider: Lax, because the way back begins there. */
 const UNDERWAY = 'corral_oidc';
+/** Cookie that tells the provider at the logout who it is, for logging out alone. */
+const HINT = 'corral_oidc_logout';
 
 export const loginsOf = (services: Services): Logins => new Logins(services.store, services.pool, services.login ?? defaults);
 
@@ -75,9 +77,16 @@ export function loginRoutes(services: Services): Hono<Env> {
 
   app.post('/logout', async (context) => {
     const cookie = cookieOf(context);
-    if (cookie !== undefined) await logins.logout(cookie, clientOf(context, services));
+    const factors = cookie === undefined ? [] : await logins.logout(cookie, clientOf(context, services));
+    const hint = getCookie(context, HINT);
     takeCookies(context, [COOKIE]);
-    return context.redirect('/login', 303);
+    if (hint !== undefined) deleteCookie(context, HINT, { path: '/logout' });
+    const href = factors.includes('oidc') ? await settings.oidc?.logout(hint) : undefined;
+    if (href === undefined) return context.redirect('/login', 303);
+    /* No redirect: the policy of our pages lets no form lead elsewhere, and browsers count redirects in. */
+    context.set('format', 'html');
+    context.header('Refresh', `0; url=${href}`);
+    return page(context, services.pages.loggedOut(pageContext(services, context), { provider: settings.oidc!.label, href }));
   });
 
   const factorPage = async (context: Ctx, next: string, problem?: ProblemDocument): Promise<string> => {
@@ -142,14 +151,13 @@ export function loginRoutes(services: Services): Hono<Env> {
     );
   });
 
-  const origin = (context: Ctx): string => services.publicUrl ?? new URL(context.req.url).origin;
   app.get('/login/oidc', async (context) => {
     if (!settings.oidc) throw new Problem('not-found', 'No OpenID Connect provider is set up');
     const next = localPath(context.req.query('next'));
     return orShow(
       context,
       async () => {
-        const { url, cookie } = await settings.oidc!.start(origin(context), next);
+        const { url, cookie } = await settings.oidc!.start(next);
         const { secure } = clientOf(context, services);
         setCookie(context, UNDERWAY, cookie, { httpOnly: true, sameSite: 'Lax', path: '/login/oidc', maxAge: OIDC_LOGIN_SECONDS, secure });
         return context.redirect(url, 303);
@@ -166,11 +174,14 @@ export function loginRoutes(services: Services): Hono<Env> {
     return orShow(
       context,
       async () => {
-        const { directory, next } = await oidc.finish(origin(context), kept, context.req.url).catch(async (error: unknown) => {
+        const { directory, next, hint } = await oidc.finish(kept, context.req.url).catch(async (error: unknown) => {
           await logins.tell(client, { kind: 'login_refused', reason: error instanceof Problem ? error.message : 'the provider cannot be asked' });
           throw error;
         });
-        return goOn(context, await logins.withDirectory(directory, client, cookieOf(context)), localPath(next));
+        const opened = await logins.withDirectory(directory, client, cookieOf(context));
+        if (hint !== undefined)
+          setCookie(context, HINT, hint, { httpOnly: true, sameSite: 'Strict', path: '/logout', maxAge: settings.length, secure: client.secure });
+        return goOn(context, opened, localPath(next));
       },
       (problem) => loginPage(context, { problem, next: '/' }),
     );

@@ -9,7 +9,7 @@ import { formPage } from './form.tsx';
 import { historyPage } from './history.tsx';
 import { homePage } from './home.tsx';
 import { listPage } from './list.tsx';
-import { factorPage, firstPage, loginPage } from './login.tsx';
+import { factorPage, firstPage, loggedOutPage, loginPage } from './login.tsx';
 import { linkPage } from './people.tsx';
 import { planPage } from './plan.tsx';
 import { problemPage } from './problem.tsx';
@@ -23,6 +23,7 @@ export const pages: Pages = {
   thing: thingPage,
   form: formPage,
   login: loginPage,
+  loggedOut: loggedOutPage,
   factor: factorPage,
   first: firstPage,
   recoveryCodes: codesPage,

@@ -133,6 +133,23 @@ export function loginPage(context: PageContext, { problem, next, name, token = f
   );
 }
 
+/** After a logout here: the browser goes on by itself, where it can. */
+export function loggedOutPage(context: PageContext, { provider, href }: { provider: string; href: string }): string {
+  return render(
+    <Layout context={context} title="Logged out" bare>
+      <div class="login">
+        <h1>Logged out</h1>
+        <p>You are logged out here. The login with {provider} may go on for other programs.</p>
+        <p class="or">
+          <a class="button" href={href}>
+            Log out of {provider}
+          </a>
+        </p>
+      </div>
+    </Layout>,
+  );
+}
+
 /** Setting up an authenticator app: the picture, the same as text, and the first code. */
 export const SetUp = ({
   secret,

@@ -171,6 +171,8 @@ export interface Pages {
   thing(context: PageContext, view: ThingView): string;
   form(context: PageContext, view: FormView): string;
   login(context: PageContext, view: LoginView): string;
+  /** Ended here; the browser goes on to `href`, where it ends at the provider of OpenID Connect, too. */
+  loggedOut(context: PageContext, view: { provider: string; href: string }): string;
   factor(context: PageContext, view: FactorView): string;
   first(context: PageContext, view: FirstView): string;
   recoveryCodes(context: PageContext, view: { codes: readonly string[]; next: string }): string;

@@ -16,8 +16,9 @@ const corral = await testCorral(
     login: {
       oidc: {
         label: 'Elsewhere',
-        start: async (_origin, next) => ({ url: `${elsewhere}/authorize`, cookie: Buffer.from(next).toString('base64url') }),
-        finish: async (_origin, cookie) => ({
+        start: async (next) => ({ url: `${elsewhere}/authorize`, cookie: Buffer.from(next).toString('base64url') }),
+        logout: async () => `${elsewhere}/out`,
+        finish: async (cookie) => ({
           directory: { source: 'oidc', subject: 'x', name: 'visitor', groups: [] },
           next: Buffer.from(cookie!, 'base64url').toString(),
         }),
@@ -117,6 +118,12 @@ describe.skipIf(!existsSync(CHROMIUM))('in a browser', () => {
     await page.click('#back');
     await page.waitForURL('**/account');
     expect(await page.textContent('main')).toContain('visitor');
+    /* Out of both: no form of ours may lead elsewhere, and the browser gets there all the same. */
+    await page.click('text=Log out');
+    await page.waitForURL(`${elsewhere}/out`);
+    expect((await page.context().cookies()).map(({ name }) => name)).toEqual([]);
+    await page.goto(`${corral.base}/account`);
+    expect(path()).toBe('/login');
     expect(complaints).toEqual([]);
   });
 });

@@ -22,15 +22,16 @@ const corral = await testCorral(
       },
       oidc: {
         label: 'Example ID',
-        start: async (origin, next) => ({
-          url: `https://id.example/authorize?back=${encodeURIComponent(origin)}`,
+        start: async (next) => ({
+          url: 'https://id.example/authorize',
           cookie: Buffer.from(next).toString('base64url'),
         }),
-        finish: async (_origin, cookie, url) => {
+        finish: async (cookie, url) => {
           if (cookie === undefined || !url.includes('code=good')) throw new Problem('login-failed', 'No login under way');
           if (back instanceof Error) throw back;
           return { directory: back, next: Buffer.from(cookie, 'base64url').toString() };
         },
+        logout: async () => undefined,
       },
     },
   },
@@ -148,7 +149,7 @@ describe('a person of an OpenID Connect provider', () => {
     const browser = fresh();
     expect(await (await browser.ask('/login?next=/changes')).text()).toContain('href="/login/oidc?next=%2Fchanges">Log in with Example ID');
     const start = await browser.ask('/login/oidc?next=/changes');
-    expect([start.status, start.headers.get('location')]).toEqual([303, `https://id.example/authorize?back=${encodeURIComponent(corral.base)}`]);
+    expect([start.status, start.headers.get('location')]).toEqual([303, 'https://id.example/authorize']);
     expect(start.headers.getSetCookie()[0]).toMatch(/^corral_oidc=[^;]+; Max-Age=600; Path=\/login\/oidc; HttpOnly; SameSite=Lax$/);
     back = bob;
     const end = await browser.ask('/login/oidc/callback?code=good&state=x', { headers: { 'sec-fetch-site': 'cross-site' } });

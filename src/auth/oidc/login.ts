@@ -13,6 +13,9 @@ export const OIDC_CALLBACK = '/login/oidc/callback';
 export const OIDC_LOGIN_SECONDS = 600;
 
 const CONTEXT = 'oidc-login';
+const hintContext = ({ issuer, client_id: client }: OidcSettings): string => `oidc-logout ${issuer} ${client}`;
+/** Browsers keep cookies of 4096 bytes with their names and attributes. */
+const LONGEST_HINT = 3800;
 
 /** What a login needs beside the request. */
 export interface Oidc {
@@ -58,8 +61,8 @@ export interface OidcFinish {
   readonly person: Directory;
   /** The page that the person wanted. */
   readonly next: string;
-  /** For oidcLogout: proves to the provider whose session ends. A secret. */
-  readonly idToken: string;
+  /** For oidcLogout, and a cookie: the ID token, sealed; undefined where it is larger than cookies are. */
+  readonly hint: string | undefined;
 }
 
 /**
@@ -86,23 +89,38 @@ export async function oidcFinish({ settings, box, origin }: Oidc, cookie: string
     });
     const claims = tokens.claims()!;
     const person = await directoryOf(settings, provider, claims, tokens.access_token);
-    return { person, next: login.next, idToken: tokens.id_token! };
+    const hint = box.seal(tokens.id_token!, hintContext(settings));
+    return { person, next: login.next, hint: hint.length <= LONGEST_HINT ? hint : undefined };
   } catch (error) {
     throw problemOf(error);
   }
 }
 
-/** Where to send the browser to end the session at the provider as well; nothing when it does not offer that. */
-export async function oidcLogout({ settings, origin }: Pick<Oidc, 'settings' | 'origin'>, idToken?: string): Promise<string | undefined> {
+/**
+ * Where to send the browser to end the session at the provider as well (OpenID Connect RP-Initiated Logout 1.0);
+ * nothing when it does not offer that, or cannot be asked.
+ * @param hint what oidcFinish gave: tells the provider whose session it is, so that it need not ask
+ */
+export async function oidcLogout({ settings, box, origin }: Oidc, hint?: string): Promise<string | undefined> {
   try {
     const provider = await providerOf(settings);
     if (provider.serverMetadata().end_session_endpoint === undefined) return undefined;
+    const idToken = hint === undefined ? undefined : hinted(box, settings, hint);
     return client.buildEndSessionUrl(provider, {
       post_logout_redirect_uri: `${base(origin)}/login`,
       ...(idToken === undefined ? {} : { id_token_hint: idToken }),
     }).href;
   } catch {
     /* The session here has ended all the same. */
+    return undefined;
+  }
+}
+
+/** That of another provider, or sealed with a key that is gone, is none. */
+function hinted(box: Oidc['box'], settings: OidcSettings, hint: string): string | undefined {
+  try {
+    return box.open(hint, hintContext(settings));
+  } catch {
     return undefined;
   }
 }

@@ -244,9 +244,11 @@ export class Logins {
     return ended.length;
   }
 
-  async logout(cookie: string, client: Client): Promise<void> {
+  /** @returns what had been proved in the session */
+  async logout(cookie: string, client: Client): Promise<readonly string[]> {
     const ended = await endByCookie(this.pool, cookie);
     if (ended) await this.tell(client, { kind: 'logout', person: ended.person, name: ended.name, session: ended.uuid });
+    return ended?.factors ?? [];
   }
 
   /** Whether a person must have a second factor. The provider of OpenID Connect asks for its own. */

@@ -149,8 +149,9 @@ const ENDED = 'using person p where p.id = s.person_id';
 const GIVEN = 'returning s.uuid, p.id::float8 as person, p.name';
 
 /** Logging out: the session of this cookie. */
-export async function endByCookie(db: Queryable, cookie: string): Promise<Ended | undefined> {
-  return (await db.query<Ended>(`delete from session s ${ENDED} and s.hash = $1 ${GIVEN}`, [hashOf(cookie)])).rows[0];
+export async function endByCookie(db: Queryable, cookie: string): Promise<(Ended & Pick<LoggedIn, 'factors'>) | undefined> {
+  const { rows } = await db.query<Ended & Pick<LoggedIn, 'factors'>>(`delete from session s ${ENDED} and s.hash = $1 ${GIVEN}, s.factors`, [hashOf(cookie)]);
+  return rows[0];
 }
 
 /** The session of a uuid; only if it is this person's, where one is given. */

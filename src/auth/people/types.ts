@@ -21,10 +21,17 @@ export type LdapLogin = (name: string, password: string) => Promise<Directory | 
 export interface OidcLogin {
   /** What its button says. */
   readonly label: string;
-  /** @param origin how browsers reach this Corral @param next the page that is wanted @returns where to go, and what a cookie carries */
-  start(origin: string, next: string): Promise<{ readonly url: string; readonly cookie: string }>;
-  /** @param cookie what `start` gave @param url that the browser came back with @throws Problem login-failed, directory-failed */
-  finish(origin: string, cookie: string | undefined, url: string): Promise<{ readonly directory: Directory; readonly next: string }>;
+  /** @param next the page that is wanted @returns where to go, and what a cookie carries @throws Problem directory-failed */
+  start(next: string): Promise<{ readonly url: string; readonly cookie: string }>;
+  /**
+   * @param cookie what `start` gave
+   * @param url that the browser came back with
+   * @returns also what a cookie carries for `logout`, sealed
+   * @throws Problem login-failed, directory-failed
+   */
+  finish(cookie: string | undefined, url: string): Promise<{ readonly directory: Directory; readonly next: string; readonly hint?: string | undefined }>;
+  /** @param hint what `finish` gave @returns where the login at the provider ends; undefined: it offers that not, or cannot be asked */
+  logout(hint: string | undefined): Promise<string | undefined>;
 }
 
 export type LoginEventKind =

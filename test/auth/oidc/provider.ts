@@ -25,7 +25,9 @@ export interface Rig {
   readonly requests: string[];
   rotate(): void;
   /** What a browser does with a login's address: logs in, agrees, and ends at the callback. */
-  browse(url: string): Promise<string>;
+  browse(url: string, jar?: Map<string, string>): Promise<string>;
+  /** What a browser does with a logout's address: agrees, and ends where the provider sends it. */
+  leave(url: string, jar: Map<string, string>): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -59,7 +61,15 @@ export async function startProvider(certificate: Certificate, authority: string)
       current = newKey();
       provider = make();
     },
-    browse: (url) => browse(url, ca),
+    browse: (url, jar) => browse(url, ca, jar),
+    leave: async (url, jar) => {
+      const asked = await get(url, ca, jar);
+      const action = /action="([^"]+)"/.exec(asked.body)?.[1];
+      const xsrf = /name="xsrf" value="([^"]+)"/.exec(asked.body)?.[1];
+      if (asked.status !== 200 || action === undefined || xsrf === undefined) throw new Error(`the provider answered ${asked.status}: ${asked.body}`);
+      const { headers } = await get(action, ca, jar, new URLSearchParams({ xsrf, logout: 'yes' }).toString());
+      return headers.location!;
+    },
     async stop() {
       server.closeAllConnections();
       await new Promise((done) => server.close(done));
@@ -121,29 +131,37 @@ export async function startProvider(certificate: Certificate, authority: string)
   return rig;
 }
 
-async function browse(url: string, ca: Buffer): Promise<string> {
-  const jar = new Map<string, string>();
+async function browse(url: string, ca: Buffer, jar = new Map<string, string>()): Promise<string> {
   let at = url;
   for (let hops = 0; hops < 20; hops++) {
     if (at.startsWith(ORIGIN)) return at;
-    const { status, headers } = await get(at, ca, [...jar].map(([name, value]) => `${name}=${value}`).join('; '));
-    for (const cookie of headers['set-cookie'] ?? []) {
-      const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie)!;
-      jar.set(name!, value!);
-    }
+    const { status, headers } = await get(at, ca, jar);
     if (headers.location === undefined) throw new Error(`the provider answered ${status} at ${at.split('?')[0]}`);
     at = new URL(headers.location, at).href;
   }
   throw new Error('too many redirects');
 }
 
-function get(url: string, ca: Buffer, cookie: string): Promise<{ status: number; headers: IncomingMessage['headers'] }> {
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+}
+
+/** @param form to be sent with POST */
+function get(url: string, ca: Buffer, jar: Map<string, string>, form?: string): Promise<Answer> {
   return new Promise((done, failed) => {
-    https
-      .get(url, { ca, agent: false, headers: { cookie } }, (response) => {
-        response.resume();
-        done({ status: response.statusCode!, headers: response.headers });
-      })
-      .on('error', failed);
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+    const headers = { cookie, ...(form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }) };
+    const request = https.request(url, { ca, agent: false, headers, method: form === undefined ? 'GET' : 'POST' }, (response) => {
+      for (const line of response.headers['set-cookie'] ?? []) {
+        const [, name, value] = /^([^=]+)=([^;]*)/.exec(line)!;
+        jar.set(name!, value!);
+      }
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => (body += text));
+      response.on('end', () => done({ status: response.statusCode!, headers: response.headers, body }));
+    });
+    request.on('error', failed).end(form);
   });
 }
