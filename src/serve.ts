@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { pino, type Logger } from 'pino';
+import type { Logger } from 'pino';
 import { createHttpServer } from './app.ts';
 import { keepClearing } from './changes/retention.ts';
 import { firstStart, openCorral, VERSION, type Corral } from './corral.ts';
@@ -9,6 +9,7 @@ import { keepPruning } from './documents/lookup.load.ts';
 import { clearIdempotency } from './http/idempotency.ts';
 import { loadDemo } from './fleet/demo.ts';
 import type { Config } from './kernel/config.ts';
+import { createLog } from './kernel/logging.ts';
 import { Proxies } from './kernel/proxy.ts';
 import { Limits } from './limits/limits.ts';
 import { sweepBuckets } from './limits/shared.ts';
@@ -32,30 +33,10 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Log lines are written when so many bytes have come together, and four times a second. */
-const LOG_BUFFER = 15_000;
-
-/** The time of a log line, RFC 3339 in UTC, written once for each millisecond: many lines share one. */
-function isoTime(): () => string {
-  let last = 0;
-  let text = '';
-  return () => {
-    const now = Date.now();
-    if (now !== last) {
-      last = now;
-      text = `,"time":"${new Date(now).toISOString()}"`;
-    }
-    return text;
-  };
-}
-
 /** Opens the database, loads the demonstration fleet into a new one, and listens. */
 export async function serve(config: Config): Promise<Running> {
   checkLogins(config);
-  const log = pino(
-    { level: config.log_level, base: undefined, timestamp: isoTime() },
-    pino.destination({ dest: 2, sync: false, minLength: LOG_BUFFER, periodicFlush: 250 }),
-  );
+  const log = createLog(config.log_level);
   const corral = await openCorral(config, { warn: (message, error) => log.warn({ err: error }, message) });
   try {
     return await listen(config, log, corral, await firstStart(corral, config.admin_token?.reveal(), config.demo ? loadDemo : undefined));
