@@ -184,18 +184,15 @@ export class Lookup {
     this.#server = '';
   }
 
-  /** Answers from what is kept. */
+  /** Answers from what is kept. Who may not read a document does not learn by the time whether there is one. */
   #known(one: Pending): boolean {
+    const token = 'identity' in one ? undefined : this.#tokens.get(keyOf(one));
+    if (token && token.until <= this.#now) return false;
+    const identity = 'identity' in one ? one.identity : token?.identity;
     const node = this.#nodes.get(one.fqdn);
-    if (!node) return false;
-    if ('identity' in one) {
-      one.resolve({ identity: one.identity, node });
-      return true;
-    }
-    const token = this.#tokens.get(keyOf(one));
-    if (!token || token.until <= this.#now) return false;
-    noteUse(this.#pool, token.id, token.kind, one.address ?? undefined);
-    one.resolve({ identity: token.identity, node });
+    if (!identity || (!node && mayRead(identity, one.fqdn))) return false;
+    if (token && 'address' in one) noteUse(this.#pool, token.id, token.kind, one.address ?? undefined);
+    one.resolve({ identity, node });
     return true;
   }
 
@@ -253,6 +250,9 @@ export class Lookup {
     return identity;
   }
 }
+
+const mayRead = (identity: Identity, fqdn: string): boolean =>
+  identity.kind === 'node' ? identity.node === fqdn : identity.rights.mayEverywhere('document:read');
 
 /** A token may be good from some addresses only. No token has a space. */
 const keyOf = ({ token, address }: { readonly token: string; readonly address: string | null }): string => `${token} ${address ?? ''}`;

@@ -146,7 +146,7 @@ test('nobody is answered with less than was committed before he asked, whoever w
   const names = Array.from({ length: 5 }, (_, i) => `many${i}.example.com`);
   for (const fqdn of names) await corral.make('node', { fqdn, site: 'fra1', roles: { ceph_mon: { ceph_cluster: 'ceph' } } });
   await sql(`update document d set number = 0 from node n where n.id = d.node_id and n.fqdn = any($1)`, [names]);
-  const { token } = await made({});
+  const { token } = await made({ kind: 'server' });
   const lookups = [new Lookup(pool, () => 0), new Lookup(pool, () => 0)];
   const committed = new Map<string, number>(names.map((name) => [name, 0]));
   let writing = true;
