@@ -71,7 +71,7 @@ describe.skipIf(missing !== undefined)(`a host with systemd${missing === undefin
     ];
     await host.write('/etc/puppet/puppet.conf', `${conf.join('\n')}\n`);
     await host.sh('pvcreate -q /dev/vdb && vgcreate -q vg0 /dev/vdb');
-  }, 600_000);
+  }, 1_800_000);
 
   afterAll(async () => {
     host?.stop();
@@ -95,7 +95,9 @@ describe.skipIf(missing !== undefined)(`a host with systemd${missing === undefin
       )['id'],
     );
   const running = async (id: number): Promise<void> => {
-    const row = await corral.call('GET', `/api/v1/vms/${id}?wait=converged&timeout=300`);
+    /* All of it is emulated, beside other tests. */
+    const ask = (): Promise<Record<string, unknown>> => corral.call('GET', `/api/v1/vms/${id}?wait=converged&timeout=300`);
+    const row = await until(`vm ${id} is converged`, 1200, ask, ({ convergence }) => (convergence as { state: string }).state === 'converged');
     expect(row).toMatchObject({ observed_state: 'running', convergence: { state: 'converged' } });
     expect((await host.sh(`virsh -q domstate vm-${id}`)).trim()).toBe('running');
   };
@@ -125,16 +127,16 @@ describe.skipIf(missing !== undefined)(`a host with systemd${missing === undefin
     console.log(`virtual host with systemd: POST to converged in ${((Date.now() - begun) / 1000).toFixed(1)} s, all of it emulated`);
     await corral.call('PATCH', '/api/v1/volumes/vol-1', { size: 33_554_432 });
     const grown = (): Promise<string> => host.sh('lvs --noheadings -o lv_size --units b vg0/vol-1');
-    await until('a larger volume', 300, grown, (size) => size.trim() === '33554432B');
+    await until('a larger volume', 900, grown, (size) => size.trim() === '33554432B');
     const seen = (): Promise<string> => host.sh(`virsh -q domblkinfo vm-${first} vda`);
-    await until('the domain sees it', 60, seen, (text) => /Capacity: +33554432/.test(text));
+    await until('the domain sees it', 300, seen, (text) => /Capacity: +33554432/.test(text));
   });
 
   it('a host that lost its power becomes what it was, by itself', async () => {
     await host.reboot();
     await until(
       'the first domain',
-      300,
+      900,
       () => host.sh(`virsh -q domstate vm-${first}`),
       (state) => state.trim() === 'running',
     );

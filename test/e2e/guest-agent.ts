@@ -49,7 +49,7 @@ export async function ask(socket: string, execute: string, values: object = {}, 
 }
 
 /** Runs a program to its end. */
-export async function execute(socket: string, command: string, args: readonly string[], timeout = 300_000): Promise<Output> {
+export async function execute(socket: string, command: string, args: readonly string[], timeout = 900_000): Promise<Output> {
   const { pid } = (await ask(socket, 'guest-exec', { path: command, arg: args, 'capture-output': true })) as { pid: number };
   for (const end = Date.now() + timeout; Date.now() < end;) {
     // oxlint-disable-next-line no-await-in-loop -- it has no other way to tell

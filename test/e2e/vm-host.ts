@@ -67,7 +67,7 @@ export async function startVmHost(): Promise<VmHost> {
       { stdio: 'ignore' },
     );
     const end = (): void => void child.kill('SIGKILL');
-    for (const limit = Date.now() + 300_000; ;) {
+    for (const limit = Date.now() + 900_000; ;) {
       try {
         // oxlint-disable-next-line no-await-in-loop
         await ask(socket, 'guest-ping', {}, 3000);
