@@ -86,7 +86,7 @@ describe('with a real OpenID Connect provider', () => {
     const start = await ada.ask('/login/oidc?next=/changes');
     const end = await ada.ask(path(await rig.browse(start.headers.get('location')!)));
     expect([end.status, end.headers.get('location')]).toEqual([303, '/changes']);
-    expect([...ada.cookies.keys()]).toEqual(['__Host-corral_session']);
+    expect([...ada.cookies.keys()]).toEqual(['corral_oidc_logout', '__Host-corral_session']);
     expect(await ada.isIn()).toBe(true);
     expect(await personOf(corral, 'ada')).toMatchObject({ source: 'oidc', full_name: 'Ada Lovelace', email: 'ada@example.com' });
     expect(await groupsOf(corral, 'ada')).toEqual(['operators', 'staff']);

@@ -60,7 +60,8 @@ export async function testCorral(
     ...(Object.keys(env).some((name) => name.startsWith('CORRAL_RATE_'))
       ? { limits: new Limits({ identity: config.rate_limit, address: config.rate_limit_address, store: config.rate_store }, corral.pool) }
       : {}),
-    login: { ...loginSettings(config, corral.store.secrets), ...login },
+    /* Refusals are many in tests, and need not take as long as for people. */
+    login: { ...loginSettings(config, corral.store.secrets), refuseAfter: 10, ...login },
   };
   const http = createHttpServer({ services, documents: corral.documents, log: pino({ level: 'silent' }), keepAlive, ...(timeouts ? { timeouts } : {}) });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));

@@ -5,6 +5,7 @@ import { transaction, withOrigin, type Store } from '../../db/transaction.ts';
 import { Problem } from '../../kernel/problem.ts';
 import { readLink, useLink, type LinkOf } from '../../modules/people/person.verbs.ts';
 import type { Directory } from '../directory.ts';
+import { refuseAlike } from './alike.ts';
 import { personOfDirectory, type FoundPerson } from './directory.ts';
 import { beginTotp, begunTotp, confirmTotp, hasFactor, takeCode } from './factors.ts';
 import { checkPassword, demandPassword, hashPassword } from './passwords.ts';
@@ -59,11 +60,15 @@ export class Logins {
   }
 
   /**
-   * Name and password: of a local person, else of the LDAP directory.
+   * Name and password: of a local person, else of the LDAP directory. All refusals take alike.
    * @param replaced the session cookie that the browser had
    * @throws Problem bad-login, too-many-attempts, unavailable
    */
   async withPassword(given: string, password: string, client: Client, replaced: string | undefined): Promise<LoggingIn> {
+    return refuseAlike(() => this.#withPassword(given, password, client, replaced), this.settings.refuseAfter, this.settings.pause);
+  }
+
+  async #withPassword(given: string, password: string, client: Client, replaced: string | undefined): Promise<LoggingIn> {
     const name = given.trim().toLowerCase().slice(0, 200);
     const trying = await this.#attempt('name', name, client);
     const { rows } = await this.pool.query<LocalRow>(
@@ -73,7 +78,7 @@ export class Logins {
     const [row] = rows;
     const local = row?.source === 'local' ? row : undefined;
     const atDirectory = !local && (row === undefined || row.source === 'ldap') && password !== '' ? this.settings.ldap : undefined;
-    /* A hash is made for whoever it is, so that the time says nothing of who there is. */
+    /* A hash is made for whoever it is: the work is much the same, and `refuseAlike` covers what is not. */
     const [checked, directory] = await Promise.all([
       checkPassword(password.slice(0, 1000), local?.password),
       atDirectory?.(name, password).catch((error: unknown) => ({ error })),

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Directory } from '../directory.ts';
+import type { Pause } from './alike.ts';
 
 /** A pool, or a connection in a transaction. */
 export type Queryable = Pick<pg.Pool, 'query'>;
@@ -75,6 +76,9 @@ export interface LoginSettings {
   readonly idle: number;
   /** Seconds after which it ends in any case. */
   readonly length: number;
+  /** Milliseconds after which a login is refused; REFUSE_AFTER when left out. */
+  readonly refuseAfter?: number | undefined;
+  readonly pause?: Pause | undefined;
   /** Who must give a second factor; those who have one set up always do. */
   readonly secondFactor: 'optional' | 'admins' | 'everyone';
   readonly ldap?: LdapLogin | undefined;
