@@ -191,6 +191,9 @@ const Documents = ({ node }: { node: string }) => (
 /** What pages of some nouns show in their own way, and the fields that they leave out for it. */
 const own: Readonly<Record<string, ReadonlySet<string>>> = { node: shownByPanel, report: shownByReport };
 
+/** What a thing is about, though no list shows it: seen where it holds anything. */
+const matter: Readonly<Record<string, ReadonlySet<string>>> = { layer: new Set(['classes', 'parameters', 'data', 'merge', 'secret_keys']) };
+
 /** The page of one thing, with all that it touches. */
 export function thingPage(context: PageContext, view: ThingView): string {
   const { model, row, related, labels, once } = view;
@@ -200,7 +203,9 @@ export function thingPage(context: PageContext, view: ThingView): string {
   const state = row['state'];
   const { columns, key, noun } = model.resource;
   const fields = model.fields.filter((field) => own[noun]?.has(field.name) !== true);
-  const shown = (field: Field): boolean => fields.length <= FOLD || columns.includes(field.name) || key.includes(field.name);
+  const filled = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length > 0;
+  const shown = (field: Field): boolean =>
+    fields.length <= FOLD || columns.includes(field.name) || key.includes(field.name) || (matter[noun]?.has(field.name) === true && filled(row[field.name]));
   return render(
     <Layout context={context} title={`${title} · ${model.resource.title}`} model={model}>
       <Crumbs steps={[[listHref(model), pluralOf(model)]]} />

@@ -131,8 +131,14 @@ export const Value = ({ catalog, field, value, label, short = false }: ValueProp
 const Json = ({ value, short }: { value: Readonly<Record<string, unknown>>; short: boolean }) => {
   const names = Object.keys(value);
   if (names.length === 0) return <None meaning="empty" />;
-  return short ? <Tags items={names} /> : <pre class="json">{JSON.stringify(value, null, 2)}</pre>;
+  return short ? <Tags items={names.map((name) => brief(name, value[name]))} /> : <pre class="json">{JSON.stringify(value, null, 2)}</pre>;
 };
+
+/** A member of a mapping, where there is little room: its value too, when that is short. */
+function brief(name: string, value: unknown): string {
+  const text = ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : '';
+  return text === '' || text.length > 24 ? name : `${name}: ${text}`;
+}
 
 /** A column of a table: a field, a part such as roles, or one of the times. */
 export const Cell = ({ catalog, model, row, name, label }: { catalog: Catalog; model: Model; row: Row; name: string; label?: string }) => {
