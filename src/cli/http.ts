@@ -83,13 +83,24 @@ function readToken({ tokenFile }: ClientOptions, env: NodeJS.ProcessEnv): string
   }
 }
 
-const unreachable = (base: URL, error: Error): CliError =>
-  new CliError(
+/** Codes of OpenSSL for a certificate whose authority is not known. */
+const UNTRUSTED = /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(GET_ISSUER_CERT(_LOCALLY)?|VERIFY_LEAF_SIGNATURE))$/;
+
+function unreachable(base: URL, error: Error): CliError {
+  if (UNTRUSTED.test(String((error as NodeJS.ErrnoException).code)))
+    return new CliError(
+      'unreachable',
+      `the certificate of ${base.origin} is from an authority that is not known here`,
+      ["  NODE_EXTRA_CA_CERTS=ca.pem, in the environment, names the authority's certificate"],
+      error,
+    );
+  return new CliError(
     'unreachable',
     `the API at ${base.origin} cannot be reached: ${reason(error)}`,
     ['  CORRAL_URL or --url says where it is; corral serve starts one'],
     error,
   );
+}
 
 /** Times that a request is sent which comes too soon after many others. */
 const TRIES = 30;

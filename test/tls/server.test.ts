@@ -3,10 +3,12 @@ import { connect } from 'node:net';
 import { Agent } from 'node:https';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/kernel/config.ts';
 import { serve } from '../../src/serve.ts';
 import { smallFleet, HV } from '../http/samples.ts';
+import { corral as command, scratch } from '../cli/support.ts';
 import { ADMIN, testCorral } from '../support/corral.ts';
 import { TestCa } from './ca.ts';
 import { KEY, put, tlsRig, until } from './rig.ts';
@@ -45,6 +47,15 @@ describe('a server with TLS', () => {
       /protocol|alert/i,
     );
     await expect(fetch(rig.url.replace('https', 'http'))).rejects.toThrow();
+  });
+
+  test('is trusted by the command line when its authority is named', async () => {
+    const how = { CORRAL_URL: rig.url, CORRAL_TOKEN: ADMIN };
+    const unknown = await command(['get', 'sites', '-q'], { env: how });
+    expect([unknown.code, unknown.err]).toEqual([5, expect.stringMatching(/authority that is not known here\n.*NODE_EXTRA_CA_CERTS/)]);
+    const file = join(scratch(), 'ca.pem');
+    writeFileSync(file, ca.bundle);
+    expect(await command(['get', 'sites', '-q'], { env: { ...how, NODE_EXTRA_CA_CERTS: file } })).toMatchObject({ code: 0, err: '' });
   });
 
   test('gives cookies to TLS only', async () => {
