@@ -24,6 +24,6 @@ export function noteOnce(noun: Noun, row: Row, quiet: boolean): void {
     const what = name.replaceAll('_', ' ');
     const lost = place ? `: ${place.lost(clean(keyOf(noun, row)))}` : '';
     if (quiet) note(`The ${what} was not printed (-q), and is not shown again. To get another${lost || ', make the thing anew'}`);
-    else note(`The ${what} is shown this once.${place ? ` ${place.goes}. When it is lost${lost}` : ''}`);
+    else note(`The ${what} is shown this once.${place ? ` ${place.goes}.\nWhen it is lost${lost}` : ''}`);
   }
 }

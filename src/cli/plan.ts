@@ -108,7 +108,8 @@ export function planText({ rows, hosts, documents, digest }: Plan, nouns: readon
   }
   if (someDocuments.rest.length > 0) out.push('', ...someDocuments.rest);
   if (cut.size > 0) out.push('', 'This is the plan in short; --diff shows all of it.');
-  out.push('', `${hosts.filter((host) => host.acts).length} of ${hosts.length} hosts act. Plan ${digest}`);
+  const acting = hosts.filter((host) => host.acts).length;
+  out.push('', `${hosts.length === 0 ? 'No host acts' : `${acting} of ${hosts.length} hosts act`}. Plan ${digest}`);
   return `${out.join('\n')}\n`;
 }
 

@@ -85,7 +85,7 @@ describe('create, set, delete', () => {
     const words = ['create', 'webhook', 'url=https://chat.example.com/hook'];
     const made = await run([...words, 'name=chat']);
     expect(made.out).toMatch(/^secret +whsec_/m);
-    expect(made.err).toMatch(/^The secret is shown this once\. Give it to the receiver.*\n$/);
+    expect(made.err).toMatch(/^The secret is shown this once\. Give it to the receiver.*\n.*\n$/);
     expect(made.err).toContain('corral set webhook chat secret=');
     const quiet = await run([...words, 'name=quiet', '-q']);
     expect([quiet.out, quiet.err]).toEqual(['quiet\n', expect.stringMatching(/^The secret was not printed \(-q\)/)]);
