@@ -42,7 +42,7 @@ async function importClasses({ environment, file, ...options }: ClientOptions & 
       strange.slice(0, 10).map(({ line, text }) => `  line ${line}: ${text}`),
     );
   if (classes.length === 0) throw new CliError('usage', 'the listing names no class; to have none checked, delete the class list');
-  const { body } = await createClient(options).ask('PUT', `/api/v1/class-lists/${encodeURIComponent(environment)}`, { body: { classes }, json: true });
+  const { body } = await createClient(options).ask('PUT', `/api/v1/class-lists/${encodeURIComponent(environment)}`, { body: { classes } });
   note(`${classes.length} classes of ${environment}`);
   const { lacking } = JSON.parse(body.toString()) as { lacking: Readonly<Record<string, readonly string[]>> };
   for (const [name, layers] of Object.entries(lacking))
