@@ -37,6 +37,7 @@ import { webhookRoutes } from './http/webhooks.ts';
 import { etagOf, matches } from './kernel/etag.ts';
 import { media, negotiate, wantsPage } from './kernel/negotiate.ts';
 import { Problem } from './kernel/problem.ts';
+import { limitConnections, type ConnectionLimits } from './limits/connections.ts';
 import { stylesheet } from './pages/style.ts';
 import { countStatuses } from './reports/status.load.ts';
 
@@ -48,8 +49,10 @@ export interface AppOptions {
   readonly keepAlive?: number | undefined;
   /** The certificate and what else TLS needs, where it ends here. */
   readonly tls?: TlsOptions | undefined;
-  /** Other times than usual, in milliseconds. */
-  readonly timeouts?: Pick<TlsOptions, 'requestTimeout' | 'headersTimeout' | 'connectionsCheckingInterval'>;
+  /** Any number when left out. */
+  readonly connections?: ConnectionLimits;
+  /** Other times than usual, in milliseconds; `quiet`: see QUIET. */
+  readonly timeouts?: Pick<TlsOptions, 'requestTimeout' | 'headersTimeout' | 'connectionsCheckingInterval'> & { readonly quiet?: number };
 }
 
 /** Paths that need no token: to see whether it lives, and to log in. */
@@ -65,6 +68,12 @@ const OPEN = new Set([
   '/style.css',
   '/favicon.ico',
 ]);
+
+/**
+ * Milliseconds after which a connection is closed on which nothing went in or out, whatever it waits for: longer than
+ * any answer takes. So nobody holds one by not reading what was asked for; streams say something every few seconds.
+ */
+const QUIET = 900_000;
 
 /** Of them those that cost next to nothing, and are not counted. */
 const FREE = new Set(['/healthz', '/style.css', '/favicon.ico']);
@@ -247,7 +256,8 @@ async function countRows(db: Db, catalog: Catalog): Promise<Record<string, numbe
 export function createHttpServer(options: AppOptions): Server {
   const listener = getRequestListener(createApp(options).fetch, { overrideGlobalObjects: false });
   const bare = bareListener(options, listener);
-  const limits = { keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000, connectionsCheckingInterval: 5000, ...options.timeouts };
+  const { quiet = QUIET, ...times } = options.timeouts ?? {};
+  const limits = { keepAliveTimeout: 30_000, requestTimeout: 60_000, headersTimeout: 20_000, connectionsCheckingInterval: 5000, ...times };
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url ?? '/';
     if (isDocumentPath(url) || isWatchPath(url)) void bare(request, response, url);
@@ -255,6 +265,8 @@ export function createHttpServer(options: AppOptions): Server {
   };
   /* Who does not finish the handshake is cut off like who does not finish the headers. */
   const server = options.tls ? createTlsServer({ ...limits, handshakeTimeout: limits.headersTimeout, ...options.tls }, handle) : createServer(limits, handle);
+  server.timeout = quiet;
+  if (options.connections) limitConnections(server, options.connections, proxiesOf(options.services), (message) => options.log.warn(message));
   answerUnreadable(server);
   return server;
 }

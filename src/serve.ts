@@ -64,8 +64,9 @@ async function listen(config: Config, log: Logger, corral: Corral, adminToken: s
     limits: new Limits({ identity: config.rate_limit, address: config.rate_limit_address, store: config.rate_store }, corral.pool),
     login: loginSettings(config, corral.store.secrets),
   };
+  const connections = { all: config.connections, address: config.connections_address };
   const tls = tlsServer(config, corral.certificates, log);
-  const server = createHttpServer({ services, documents: corral.documents, log, tls: tls?.options });
+  const server = createHttpServer({ services, documents: corral.documents, log, tls: tls?.options, connections });
   tls?.serve(server);
   const cutAll = trackSockets(server);
   let active = 0;

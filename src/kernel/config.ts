@@ -88,7 +88,7 @@ export const settings = {
     'The Puppet CA, up to its root, a PEM file: nodes may show its certificates in place of a token.',
   ),
   tls_crl: setting('CORRAL_TLS_CRL', z.string().min(1).optional(), 'The lists of certificates that those CAs revoked, a PEM file.'),
-  public_url: setting('CORRAL_PUBLIC_URL', z.url().optional(), 'How clients reach this API, when it stands behind a proxy.'),
+  public_url: setting('CORRAL_PUBLIC_URL', z.url().optional(), 'How clients reach this API, when it stands behind a proxy. OpenID Connect needs it.'),
   admin_token: setting('CORRAL_ADMIN_TOKEN', hiddenAs(z.string().min(16).max(200)).optional(), 'The admin token of a new database, instead of a random one.'),
   demo: setting('CORRAL_DEMO', flag.default(true), 'Load the demonstration fleet into a new database.'),
   encryption_key: setting(
@@ -117,6 +117,16 @@ export const settings = {
     'CORRAL_RATE_STORE',
     z.enum(['memory', 'postgresql']).default('memory'),
     'Where requests are counted: memory, each process for itself, or postgresql, all processes on one database together.',
+  ),
+  connections: setting(
+    'CORRAL_CONNECTIONS',
+    whole(0, 10_000_000).default(20_000),
+    'Connections that may be open; further ones are closed at once. 0 is any number. Each takes a file descriptor (LimitNOFILE of systemd).',
+  ),
+  connections_address: setting(
+    'CORRAL_CONNECTIONS_ADDRESS',
+    whole(0, 10_000_000).default(2000),
+    'Connections that may be open from one address (of IPv6 one /64) that is no trusted proxy. 0 is any number. Each host that waits for news holds one.',
   ),
   body_limit: setting('CORRAL_BODY_LIMIT', whole(1024, 1_073_741_824).default(1_048_576), 'Largest body of a request, in bytes.'),
   bulk_limit: setting('CORRAL_BULK_LIMIT', whole(1024, 1_073_741_824).default(33_554_432), 'Largest body of POST /bulk, in bytes.'),
