@@ -112,7 +112,7 @@ export function explainPage(context: PageContext, explanation: Explanation): str
         {key === undefined
           ? 'Each value of its documents, and the layers or the model that gave it. '
           : 'The layers that were looked at, what each gave, and the change that set it. '}
-        Version <code class="whole">{version}</code>.
+        Version <code class="nobreak">{version}</code>.
       </p>
       <nav class="documents" aria-label="Documents of this node">
         {Object.entries(envelopes).map(([envelope, label]) => (

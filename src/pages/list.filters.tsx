@@ -13,15 +13,22 @@ interface Filter {
   readonly choices: readonly string[] | undefined;
 }
 
+/** What a search is in: the key, and the name where the key is none. */
+function searched({ resource: { key, label } }: Model): string {
+  const names = [...key, ...(label === undefined ? [] : [label])];
+  return `${names.includes('name') || names.length > 1 ? 'Name' : labelOf(names[0]!)} contains`;
+}
+
 /** The filters that a person wants: what the columns show, as choices where there are some. */
 function filtersOf(model: Model): Filter[] {
-  const out: Filter[] = [{ name: 'q', label: 'Name contains', choices: undefined }];
+  const out: Filter[] = [{ name: 'q', label: searched(model), choices: undefined }];
   for (const name of model.resource.columns) {
     const field = model.field.get(name);
     if (!field || name === model.resource.label || operatorsOf(field).length === 0) continue;
     if (field.type === 'boolean') out.push({ name, label: labelOf(name), choices: ['true', 'false'] });
     else if (field.choices) out.push({ name, label: labelOf(name), choices: field.choices });
-    else if (field.ref !== undefined) out.push({ name: `${name}__contains`, label: labelOf(name), choices: undefined });
+    else if (field.ref !== undefined || (model.resource.readOnly && operatorsOf(field).includes('__contains')))
+      out.push({ name: `${name}__contains`, label: labelOf(name), choices: undefined });
   }
   return out.slice(0, 6);
 }
@@ -32,7 +39,7 @@ export const activeFilters = (url: URL): [string, string][] => [...url.searchPar
 const spoken: Partial<Record<Operator, string>> = { __contains: 'contains', __null: 'is empty:', __in: 'is one of', __gte: 'is at least', __lte: 'is at most' };
 
 function inWords(model: Model, name: string, value: string): string {
-  if (name === 'q') return `Name contains ${value}`;
+  if (name === 'q') return `${searched(model)} ${value}`;
   const match = /^(.+?)(__[a-z]+)?$/.exec(name);
   const operator = (match?.[2] ?? '') as Operator;
   const field: Field | undefined = model.field.get(match?.[1] ?? '');

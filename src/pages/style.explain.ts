@@ -12,7 +12,7 @@ export const explainStyle = `
 .origin p { margin: .35rem 0; max-width: none; overflow-wrap: anywhere; }
 .origin .json { max-height: 40rem; margin: .35rem 0; background: var(--sunk); border-radius: 6px; padding: .5rem .75rem; }
 .winner { display: inline-flex; flex-wrap: wrap; gap: .25rem; margin-left: auto; }
-.whole { white-space: nowrap; }
+.nobreak { white-space: nowrap; }
 .tag.from { background: var(--good-soft); border-color: transparent; color: var(--good); font-weight: 600; }
 .below { margin: 0 0 .6rem 1.5rem; }
 .looked { margin: .4rem 0; padding-left: 1.6rem; }
