@@ -6,7 +6,8 @@ export const contentStyle = `
 .badge.warn { background: var(--warn-soft); color: var(--warn); }
 .badge.bad { background: var(--bad-soft); color: var(--bad); }
 .tags { display: inline-flex; flex-wrap: wrap; gap: .25rem; }
-.tag { font-size: .8125rem; padding: .05rem .45rem; border-radius: 5px; background: var(--sunk); border: 1px solid var(--line); overflow-wrap: break-word; max-width: 100%; }
+.tag { font-size: .8125rem; padding: .05rem .45rem; border-radius: 5px; background: var(--sunk); border: 1px solid var(--line); overflow-wrap: anywhere; }
+.table .tag { overflow-wrap: break-word; }
 .long { overflow-wrap: anywhere; }
 .load { white-space: nowrap; font-variant-numeric: tabular-nums; }
 meter { width: 4rem; height: .8rem; vertical-align: -.05rem; }
