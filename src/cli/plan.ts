@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Option, type Command } from 'commander';
 import type { ChangeRow } from '../db/changes.ts';
 import type { Plan, PlannedHost } from '../db/plan.ts';
@@ -123,11 +124,22 @@ function rowLines(row: ChangeRow, nouns: readonly Noun[], colour: boolean): stri
   const text = (field: string, value: unknown): string => (value === null || value === undefined ? 'nothing' : wireValue(noun, field, value));
   for (const field of new Set([...Object.keys(row.before ?? {}), ...Object.keys(row.after ?? {})])) {
     const [before, after] = [row.before?.[field], row.after?.[field]];
-    if (row.op === 'update') out.push(`    ${field}: ${text(field, before)} -> ${text(field, after)}`);
+    if (row.op === 'update')
+      for (const [place, was, is] of differing(field, before, after)) out.push(`    ${place}: ${text(field, was)} -> ${text(field, is)}`);
     else if ((before ?? after ?? null) !== null) out.push(`    ${field}: ${text(field, before ?? after)}`);
   }
   return out;
 }
+
+/** What differs in a field: of mappings, the keys that do, as they are written in a command. */
+function differing(place: string, before: unknown, after: unknown): [string, unknown, unknown][] {
+  if (!isMapping(before) || !isMapping(after)) return [[clean(place), before, after]];
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) =>
+    isDeepStrictEqual(before[key], after[key]) ? [] : differing(`${place}.${/^[\w:-]+$/.test(key) ? key : JSON.stringify(key)}`, before[key], after[key]),
+  );
+}
+
+const isMapping = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** A host of many, on one line. */
 function hostLine({ node, manager, acts, why, live, restart }: PlannedHost, colour: boolean): string {

@@ -119,7 +119,7 @@ tr:target { background: var(--warn-soft); }
 }
 @media (max-width: 45rem) {
   .fields > div, .fixed > div { grid-template-columns: minmax(0, 8.5rem) minmax(0, 1fr); }
-  .fields .help, .fixed .help { grid-column: 1 / -1; }
+  .fields .help, .fixed .help, .fields dd:has(> .json) { grid-column: 1 / -1; }
   .actions { justify-content: flex-start; }
   .confirm[open] { flex-basis: 100%; }
   .confirm > summary { width: fit-content; }

@@ -70,6 +70,10 @@ it('plans what it would do', async () => {
   const { out } = await run('set', 'layer', 'base', 'data.banner=new', '--plan', '-o', 'json');
   const { answer } = JSON.parse(out) as { answer: { data: object } };
   expect(answer.data).toEqual({ motd: 'Hello', banner: 'new', limits: { nofile: 1024, core: 0 } });
+  const told = await run('set', 'layer', 'base', 'data.limits.nofile=1', 'data.motd=null', 'data.limits."a.b"=[2]', '--plan');
+  expect(told.out).toMatch(/^~ layer base\n( {4}data\..*\n){3}\nNo host acts/);
+  for (const line of ['data.limits.nofile: 1024 -> 1', 'data.motd: Hello -> nothing', 'data.limits."a.b": nothing -> [2]'])
+    expect(told.out).toContain(`    ${line}\n`);
 });
 
 it('makes what is not there with --upsert, and merges into what is', async () => {
