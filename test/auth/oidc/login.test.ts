@@ -273,7 +273,7 @@ describe('a login with OpenID Connect', () => {
     /* A token is kept sealed only. */
     expect(hint).not.toMatch(/eyJ/);
     expect(await asked(with_, hint)).toEqual({ ...plain, id_token_hint: expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/) });
-    for (const none of [undefined, '', `${hint}x`, box.seal('x', 'oidc-login')]) expect(await asked(with_, none)).toEqual(plain);
+    for (const none of [undefined, '', hint!.slice(0, -8), box.seal('x', 'oidc-login')]) expect(await asked(with_, none)).toEqual(plain);
     expect(await asked({ ...with_, box: secretBox(randomBytes(32)) }, hint)).toEqual(plain);
     rig.claims = { ...usual, groups: Array.from({ length: 300 }, (_, i) => `a group with a long name ${i}`) };
     rig.tamper = (claims, header, sign) => sign(header, { ...claims, groups: rig.claims['groups'] });
