@@ -52,7 +52,7 @@ code, pre, .code { font-family: var(--mono); font-size: .875em; }
 .brand img { display: block; }
 .who { display: flex; align-items: center; gap: .9rem; margin: 0; font-size: .9rem; min-width: 0; }
 .who > span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-nav.side { grid-area: side; padding: 1rem .75rem 2rem; font-size: .925rem; align-self: start; position: sticky; top: 0; max-height: 100vh; overflow-y: auto; }
+nav.side { grid-area: side; padding: 1rem .75rem 2rem; font-size: .925rem; align-self: start; position: sticky; top: 0; max-height: calc(100vh - 3rem); overflow-y: auto; }
 nav ul { list-style: none; margin: 0; padding: 0; }
 .side h2, .menu h2, .side summary, .menu nav summary { font-size: .74rem; font-weight: 650; text-transform: uppercase; letter-spacing: .06em; color: var(--muted); margin: 1.1rem 0 .25rem; padding: 0 .6rem; }
 .side summary, .menu nav summary { cursor: pointer; }
