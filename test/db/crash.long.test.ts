@@ -1,62 +1,16 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ADMIN, testCorral } from '../support/corral.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { testCorral } from '../support/corral.ts';
+import { builtProgram, type Process } from '../support/process.ts';
 import { call, expectConsistent, GIB, hypervisors } from '../modules/fleet.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'corral-crash-'));
 const env = { CORRAL_ENCRYPTION_KEY: randomBytes(32).toString('base64') };
 const corral = await testCorral(env);
-const children = new Set<ChildProcess>();
-
-/* The program as it is now, built beside links to what it needs: the tree's own build may be older, or missing. */
-beforeAll(async () => {
-  for (const name of ['node_modules', 'migrations', 'package.json']) symlinkSync(join(root, name), join(folder, name));
-  await promisify(execFile)(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root, '--outDir', join(folder, 'dist')]);
-  await hypervisors(corral, 4);
-});
-afterAll(() => {
-  for (const child of children) child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
-});
-
+const program = await builtProgram();
 /** Starts a server process on the database of this file. */
-async function start(): Promise<{ child: ChildProcess; request: typeof corral.request }> {
-  const child = spawn(process.execPath, [join(folder, 'dist/main.js'), 'serve'], {
-    cwd: folder,
-    env: {
-      PATH: process.env['PATH'],
-      HOME: folder,
-      ...env,
-      DATABASE_URL: corral.databaseUrl,
-      CORRAL_DATA: join(folder, 'data'),
-      CORRAL_DEMO: '0',
-      CORRAL_LOG_LEVEL: 'silent',
-      PORT: '0',
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.add(child);
-  const base = await new Promise<string>((resolve, reject) => {
-    let out = '';
-    child.stderr!.on('data', (data: Buffer) => (out += data.toString()));
-    child.stdout!.on('data', (data: Buffer) => {
-      out += data.toString();
-      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(out)?.[0];
-      if (url !== undefined) resolve(url);
-    });
-    child.once('exit', () => reject(new Error(`it ended: ${out}`)));
-  });
-  const request: typeof corral.request = (path, { token = ADMIN, ...init } = {}) =>
-    fetch(`${base}${path}`, { ...init, headers: { authorization: `Bearer ${token ?? ''}`, ...(init.headers as Record<string, string> | undefined) } });
-  return { child, request };
-}
+const start = (): Promise<Process> => program(corral.databaseUrl, { ...env, CORRAL_LOG_LEVEL: 'silent' });
+
+beforeAll(() => hypervisors(corral, 4));
 
 /** Creates, changes and deletes until the server answers no more. @returns the ids that were acknowledged as made and as deleted, and those whose deletion was asked for */
 async function writeUntilItDies(request: typeof corral.request, enough: () => void): Promise<{ made: Set<number>; asked: Set<number>; deleted: Set<number> }> {
