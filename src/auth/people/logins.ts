@@ -115,13 +115,7 @@ export class Logins {
    */
   async withCode(cookie: string | undefined, code: string, client: Client): Promise<Opened> {
     const person = await this.pending(cookie);
-    const trying = await this.#attempt('factor', person.name, client);
-    const taken = await takeCode(this.pool, this.store.secrets, person.id, code);
-    if (taken === undefined) {
-      await this.tell(client, { kind: 'second_factor_refused', person: person.id, name: person.name });
-      throw new Problem('bad-login', 'This code is wrong, has ended, or was used already; take the next one that the app shows');
-    }
-    if (taken === 'recovery') await this.tell(client, { kind: 'recovery_code_used', person: person.id, name: person.name });
+    const { taken, trying } = await this.#code(person, code, client);
     const opened = await this.#complete(person, cookie!, taken, client);
     await trying.succeeded(true);
     return opened;
@@ -230,8 +224,8 @@ export class Logins {
     await trying.succeeded(true);
   }
 
-  /** Has somebody who is logged in give a code. @throws Problem bad-login, too-many-attempts */
-  async confirmCode(person: LoggedIn, code: string, client: Client): Promise<void> {
+  /** Takes a code of the second factor, or of recovery. @throws Problem bad-login, too-many-attempts */
+  async #code(person: LoggedIn, code: string, client: Client): Promise<{ taken: 'totp' | 'recovery'; trying: Awaited<ReturnType<typeof attempt>> }> {
     const trying = await this.#attempt('factor', person.name, client);
     const taken = await takeCode(this.pool, this.store.secrets, person.id, code);
     if (taken === undefined) {
@@ -239,6 +233,12 @@ export class Logins {
       throw new Problem('bad-login', 'This code is wrong, has ended, or was used already; take the next one that the app shows');
     }
     if (taken === 'recovery') await this.tell(client, { kind: 'recovery_code_used', person: person.id, name: person.name });
+    return { taken, trying };
+  }
+
+  /** Has somebody who is logged in give a code. @throws Problem bad-login, too-many-attempts */
+  async confirmCode(person: LoggedIn, code: string, client: Client): Promise<void> {
+    const { trying } = await this.#code(person, code, client);
     await trying.succeeded(true);
   }
 
