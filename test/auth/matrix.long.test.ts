@@ -64,7 +64,7 @@ function written(cells: readonly (readonly string[])[]): string {
   const out = [
     '# Who may do what',
     '',
-    'Written by test/auth/matrix.test.ts (`UPDATE_MATRIX=1 npm run unit test/auth/matrix`), which fails where Corral answers otherwise.',
+    'Written by test/auth/matrix.long.test.ts (`UPDATE_MATRIX=1 npm run long test/auth/matrix`), which fails where Corral answers otherwise.',
     '',
     'Columns:',
     '',
