@@ -12,7 +12,7 @@ create function invalidate_documents() returns trigger language plpgsql as $$ be
 end $$;
 create trigger invalidate after update on document referencing new table as new_rows for each statement execute function invalidate_documents();
 
--- Of nodes. A name is in the identities of its tokens, too.
+-- Of nodes. A name is in the identities of its tokens, too: then all goes, as with every row without an id.
 create function invalidate_node() returns trigger language plpgsql as $$ begin
   insert into invalidation (node_id) values (old.id);
   if tg_op = 'UPDATE' and old.fqdn <> new.fqdn then insert into invalidation default values; end if;
@@ -32,14 +32,18 @@ create trigger invalidate_changed after update on token for each row
   execute function invalidate_token();
 create trigger invalidate_deleted after delete on token for each row execute function invalidate_token();
 
--- Of people and what they may do: all identities; it is rare.
-create function invalidate_identities() returns trigger language plpgsql as $$ begin
+-- Of people and what they may do: all that is kept; it is rare.
+create function invalidate_all() returns trigger language plpgsql as $$ begin
   insert into invalidation default values;
   return null;
 end $$;
 create trigger invalidate_changed after update on person for each row
-  when ((old.state, old.admin) is distinct from (new.state, new.admin)) execute function invalidate_identities();
-create trigger invalidate_deleted after delete on person for each statement execute function invalidate_identities();
-create trigger invalidate after insert or update or delete on person_group for each statement execute function invalidate_identities();
-create trigger invalidate after insert or update or delete on binding for each statement execute function invalidate_identities();
-create trigger invalidate after insert or update or delete on role for each statement execute function invalidate_identities();
+  when ((old.state, old.admin) is distinct from (new.state, new.admin)) execute function invalidate_all();
+create trigger invalidate_deleted after delete on person for each statement execute function invalidate_all();
+create trigger invalidate after insert or update or delete or truncate on person_group for each statement execute function invalidate_all();
+create trigger invalidate after insert or update or delete or truncate on binding for each statement execute function invalidate_all();
+create trigger invalidate after insert or update or delete or truncate on role for each statement execute function invalidate_all();
+create trigger invalidate_truncated after truncate on document for each statement execute function invalidate_all();
+create trigger invalidate_truncated after truncate on node for each statement execute function invalidate_all();
+create trigger invalidate_truncated after truncate on token for each statement execute function invalidate_all();
+create trigger invalidate_truncated after truncate on person for each statement execute function invalidate_all();

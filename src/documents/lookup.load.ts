@@ -166,7 +166,7 @@ export class Lookup {
     const tokens = new Set<number>();
     for (const [node, token] of gone) {
       if (token !== null) tokens.add(token);
-      else if (node === null) this.#tokens.clear();
+      else if (node === null) return this.#forget();
       else {
         const name = this.#names.get(node);
         this.#names.delete(node);

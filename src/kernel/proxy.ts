@@ -18,10 +18,11 @@ export class Proxies {
 
   /** Where a request comes from. */
   addressOf({ socket, headers }: Pick<IncomingMessage, 'socket' | 'headers'>): string {
+    let address = socket.remoteAddress ?? '';
+    if (!this.#trusts(address)) return address;
     const hops = String(headers['x-forwarded-for'] ?? '')
       .split(',')
       .map((one) => one.trim());
-    let address = socket.remoteAddress ?? '';
     while (this.#trusts(address)) {
       const before = hops.pop();
       if (before === undefined || !ipaddr.isValid(before)) break;

@@ -82,6 +82,8 @@ describe('what is kept is dropped when it is not so any more', () => {
     'the person is an administrator': () => sql('update person set admin = true where name = $1', person),
     'the person is disabled': () => sql(`update person set state = 'disabled' where name = $1`, person),
     'the person is gone': () => sql('delete from person where name = $1', person),
+    'all tokens are gone': () => sql('truncate token cascade'),
+    'all bindings are gone': () => sql('truncate binding'),
     'the person is in a group': () => sql(`insert into person_group (person_id, name) select id, 'staff' from person where name = $1`, person),
   };
   test.each(Object.keys(cases))('%s', async (name) => {
