@@ -34,6 +34,7 @@ import { peopleRoutes } from './http/people.ts';
 import { reportRoutes } from './http/reports.ts';
 import { tokenRoutes } from './http/tokens.ts';
 import { webhookRoutes } from './http/webhooks.ts';
+import { logRequest } from './kernel/logging.ts';
 import { etagOf, matches } from './kernel/etag.ts';
 import { media, negotiate, wantsPage } from './kernel/negotiate.ts';
 import { Problem } from './kernel/problem.ts';
@@ -91,18 +92,8 @@ export function createApp({ services, documents, log }: AppOptions): Hono<Env> {
     secure(context.res.headers, context.get('format') === 'html', context.get('rate'));
     if (proxiesOf(services).isSecure(incomingOf(context))) context.header('Strict-Transport-Security', 'max-age=31536000');
     const identity = context.get('identity');
-    log.info(
-      {
-        id: context.get('requestId'),
-        method: context.req.method,
-        path: context.req.path,
-        status: context.res.status,
-        ms: Math.round((performance.now() - begun) * 10) / 10,
-        kind: identity?.kind,
-        token: identity?.name,
-      },
-      'request',
-    );
+    const { method, path } = context.req;
+    logRequest(log, { id: context.get('requestId'), method, path, status: context.res.status, begun, kind: identity?.kind, token: identity?.name });
   });
   app.use(async (context, next) => {
     if (!OPEN.has(context.req.path) && !isEnrolmentPath(context.req.path))

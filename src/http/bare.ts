@@ -8,6 +8,7 @@ import { feedSource } from '../events/feed.ts';
 import { serveEvents } from '../events/stream.ts';
 import { Tail } from '../events/tail.ts';
 import { isWatchPath, Watch } from '../events/watch.ts';
+import { logRequest } from '../kernel/logging.ts';
 import { wantsPage } from '../kernel/negotiate.ts';
 import { Problem } from '../kernel/problem.ts';
 import { loginHref, problemHeaders, type Services } from './answer.ts';
@@ -77,10 +78,7 @@ export function bareListener(
       guard.refused(pass, request, problem, id);
       status = sendProblem(request, response, problem, id);
     }
-    log.info(
-      { id, method: request.method, path: url, status, ms: Math.round((performance.now() - begun) * 10) / 10, token: name, document: version },
-      'request',
-    );
+    logRequest(log, { id, method: request.method ?? 'GET', path: url, status, begun, token: name, document: version });
   };
 }
 

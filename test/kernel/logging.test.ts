@@ -3,7 +3,10 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
 import { afterAll, describe, expect, test } from 'vitest';
+
+import { logRequest } from '../../src/kernel/logging.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'corral-log-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -59,4 +62,21 @@ describe('every line is written, once and in order', () => {
     const ran = spawnSync('sh', ['-c', `"$@" 2>&1 >/dev/null | (sleep 1; cat) >${file}`, 'sh', process.execPath, ...program('')]);
     expect([ran.status, numbers(readFileSync(file, 'utf8'))]).toEqual([0, all]);
   });
+});
+
+test.each([
+  { id: 'a-1', method: 'GET', path: '/enc/hv1.example.com', status: 200, token: 'hv1.example.com', document: '1-38357e227779dbbb' },
+  { id: '', method: 'PATCH', path: '/api/v1/vms/1?x="\\\u0000\u2028\ud800\n', status: 500, kind: 'person', token: 'ü "me"\n' },
+  { id: 'x', method: 'GET', path: '/', status: 401, kind: undefined, token: undefined },
+])('the line of a request is what pino makes of it: $path', (one) => {
+  const lines: string[] = [];
+  const log = pino({ base: undefined, timestamp: () => ',"time":"T"' }, { write: (line: string) => void lines.push(line) });
+  logRequest(log, { ...one, begun: performance.now() });
+  const { ms } = JSON.parse(lines[0]!) as { ms: number };
+  const { id, method, path, status, ...rest } = one;
+  log.info({ id, method, path, status, ms, ...rest }, 'request');
+  expect(lines[0]!.replace(/"time":"[^"]+"/, '"time":"T"')).toBe(lines[1]);
+  log.level = 'warn';
+  logRequest(log, { ...one, begun: 0 });
+  expect(lines).toHaveLength(2);
 });
